@@ -1,0 +1,82 @@
+#!/bin/sh
+# Who may include what: dependencies point one way, tools → replay → log → core, and each
+# dependency has one place. Needs SRC, the folder with the sources.
+set -eu
+cd "${SRC:?is not set: the folder with the sources}"
+
+failed=0
+
+# files FOLDER…: our C and C++ files below the folders that exist.
+files() {
+    for folder in "$@"; do
+        [ ! -e "$folder" ] || find "$folder" -type f \( -name '*.c' -o -name '*.cc' -o -name '*.h' \)
+    done
+}
+
+# includes FILE: what it includes, one name a line.
+includes() {
+    sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]\([^>"]*\)[>"].*/\1/p' "$1"
+}
+
+# forbid PATTERN REASON: no file named on standard input includes what matches.
+forbid() {
+    while read -r file; do
+        for header in $(includes "$file"); do
+            if echo "$header" | grep -Eq "^($1)\$"; then
+                echo "$file includes $header: $2" >&2
+                return 1
+            fi
+        done
+    done
+}
+
+# Standard headers without input, output, time or threads, and core itself.
+core_allowed='assert\.h|ctype\.h|errno\.h|float\.h|inttypes\.h|limits\.h|stdalign\.h|stdarg\.h'
+core_allowed="$core_allowed|stdbool\.h|stddef\.h|stdint\.h|stdlib\.h|stdnoreturn\.h|string\.h"
+core_allowed="$core_allowed|core/.*|ratoon\.h|[a-z_0-9]*\.h"
+core_forbidden='stdio\.h|time\.h|signal\.h|threads\.h|stdatomic\.h|locale\.h|setjmp\.h|pthread\.h'
+core_forbidden="$core_forbidden|unistd\.h|fcntl\.h|poll\.h|uv\.h|jansson\.h|yaml\.h|pcre2.*|sys/.*"
+for file in $(files core); do
+    for header in $(includes "$file"); do
+        if ! echo "$header" | grep -Eq "^($core_allowed)\$" ||
+            echo "$header" | grep -Eq "^($core_forbidden)\$"; then
+            echo "$file includes $header: core is pure" >&2
+            failed=1
+        fi
+        # A header without a folder is a standard one or stands beside the file.
+        case $header in
+        */* | ratoon.h) ;;
+        *)
+            if [ ! -e "core/$header" ] && ! echo "$header" |
+                grep -Eq '^(assert|ctype|errno|float|inttypes|limits|std[a-z]*|string)\.h$'; then
+                echo "$file includes $header: core is pure" >&2
+                failed=1
+            fi
+            ;;
+        esac
+    done
+done
+
+files core | forbid '(log|replay|tools|tests)/.*' 'core stands alone' || failed=1
+files log | forbid '(replay|tools|tests)/.*' 'log depends on core only' || failed=1
+files replay | forbid '(tools|tests)/.*' 'replay depends on log and core only' || failed=1
+files tools bench | forbid 'tests/.*' 'only tests use the tests' || failed=1
+files include | forbid '(core|log|replay|tools|tests)/.*' 'the public headers stand alone' || failed=1
+
+files include core log replay tools | grep -Ev '^log/[^/]*rocksdb[^/]*\.c$|^log/.*/[^/]*rocksdb[^/]*\.c$' |
+    forbid 'rocksdb/.*' 'only the RocksDB driver does' || failed=1
+files include core log replay tools | grep -Ev '^log/[^/]*codec[^/]*\.cc$' |
+    forbid 'flatbuffers/.*|.*_generated\.h' 'only the codec does' || failed=1
+files include core log replay tools |
+    grep -Ev '^include/ratoon/uv\.h$|^tools/(uv|runner|ratoon|server)/' |
+    forbid 'uv\.h|uv/.*|ratoon/uv\.h' 'only the loop adapter and the tools do' || failed=1
+
+# One C++ file.
+count=$(files include core log replay tools | grep -c '\.cc$' || true)
+if [ "$count" -gt 1 ]; then
+    echo "more than one C++ file:" >&2
+    files include core log replay tools | grep '\.cc$' >&2
+    failed=1
+fi
+
+exit "$failed"
