@@ -1,0 +1,223 @@
+/* The projection of a lineage: what a fold of its events gives, and the only source of a run's
+ * state. Projections are immutable once published and shared between versions: a fold copies what
+ * it changes (run headers, pages of 32 stages, nodes of the item map) and shares the rest by
+ * atomic reference counts. */
+#ifndef RATOON_CORE_PROJECTION_H
+#define RATOON_CORE_PROJECTION_H
+
+#include "core/event.h"
+
+#define RATOON__STAGE_PAGE 32
+
+/* An owned value, shared. */
+typedef struct ratoon__value {
+    atomic_uint refs;
+    const char *key;
+    const char *media_type;
+    ratoon_digest digest;
+    uint64_t size;
+    const void *data; /* NULL: stored */
+} ratoon__value;
+
+/* What one attempt of a stage (or the initial state, or the edits) put into the state; shared by
+ * every run that reuses it, so provenance travels with it. */
+typedef struct ratoon__outputs {
+    atomic_uint refs;
+    ratoon_id run;    /* that produced them */
+    uint32_t attempt; /* 0: initial state or edits */
+    uint32_t count;
+    ratoon__value *values[]; /* in the order given; a key once */
+} ratoon__outputs;
+
+typedef struct ratoon__stage_failure { /* shared */
+    atomic_uint refs;
+    ratoon__failure f; /* strings and arrays owned by this object's block */
+} ratoon__stage_failure;
+
+typedef struct ratoon__item {
+    atomic_uint refs;
+    const char *key;
+    bool failed, committed;
+    ratoon_class error_class;
+    const char *error;      /* may be NULL */
+    ratoon__value *output;  /* may be NULL */
+    ratoon_id run;          /* that executed it */
+    uint32_t attempt;
+} ratoon__item;
+typedef struct ratoon__item_map ratoon__item_map; /* persistent hash trie, key → item */
+/* A map is a value: operations give a new map and leave the old one as it was. NULL is the empty
+ * map. */
+ratoon__item_map *ratoon__items_ref(const ratoon__item_map *m);
+void ratoon__items_unref(ratoon__item_map *m);
+const ratoon__item *ratoon__items_get(const ratoon__item_map *m, const char *key);
+/* Takes the caller's reference to item. NULL when out of memory (then item is released too). */
+ratoon__item_map *ratoon__items_put(const ratoon__item_map *m, ratoon__item *item);
+uint64_t ratoon__items_count(const ratoon__item_map *m);
+/* Calls fn for every item, in an order that depends on the keys alone; stops when it gives false. */
+bool ratoon__items_each(const ratoon__item_map *m, bool (*fn)(void *ctx, const ratoon__item *item),
+                        void *ctx);
+
+typedef struct ratoon__stage {
+    ratoon_stage_status status;
+    ratoon_stage_status reused_as; /* REUSED: what it was there (SUCCEEDED, DEGRADED, SKIPPED) */
+    ratoon_class error_class;
+    bool ever_started;  /* in this run */
+    bool stale;         /* R25: reused although something before it was executed again */
+    bool items_known;   /* items_total is set */
+    uint32_t attempt;   /* attempts started in this run */
+    uint64_t started_at, ended_at; /* of the last attempt */
+    uint64_t not_before;           /* back-off: no start before this time */
+    ratoon_id reused_from;         /* run that executed it, where REUSED */
+    ratoon__outputs *outputs;      /* succeeded, degraded, reused; or kept by R14; may be NULL */
+    ratoon__outputs *partial;      /* of the last failed attempt (S03) */
+    ratoon__stage_failure *failure; /* of the last attempt that failed */
+    char *reason;                   /* degraded or skipped: why (owned; copied with the page) */
+    uint64_t progress_done, progress_total;
+    char *progress_message;
+    bool has_progress;
+    ratoon__item_map *items;
+    uint64_t items_total, items_done, items_failed, items_committed;
+    /* of a branch's plan for this stage, until its items are done */
+    ratoon_items_mode items_mode;
+    struct ratoon__strings *listed; /* shared list of keys for LISTED */
+    struct ratoon__runs *consumed;  /* runs whose results the last attempt used (R22) */
+} ratoon__stage;
+
+typedef struct ratoon__strings {
+    atomic_uint refs;
+    uint32_t count;
+    const char *items[];
+} ratoon__strings;
+
+typedef struct ratoon__runs {
+    atomic_uint refs;
+    uint32_t count;
+    ratoon_id ids[]; /* run and root of each, alternating: count pairs */
+} ratoon__runs;
+
+typedef struct ratoon__stage_page {
+    atomic_uint refs;
+    ratoon__stage stages[RATOON__STAGE_PAGE];
+} ratoon__stage_page;
+
+/* What a run's first event says of it; never changes. `created` points into the object's own
+ * memory. */
+typedef struct ratoon__run_static {
+    atomic_uint refs;
+    ratoon__arena arena;
+    ratoon_id id;
+    ratoon__run_created created; /* deep copy; .pipeline is referenced */
+    uint64_t created_at;
+    uint64_t created_event; /* number of its first event in the lineage */
+    ratoon__outputs *initial; /* initial state: the root's, shared by the branches */
+    ratoon__outputs *edits;   /* all edits up to here, later ones over earlier ones; may be NULL */
+} ratoon__run_static;
+
+typedef struct ratoon__run {
+    atomic_uint refs;
+    ratoon__run_static *fixed;
+    ratoon_pipeline *pipeline; /* usually that of the first event; changed by R16 */
+    ratoon_run_status status;
+    uint64_t epoch; /* 0: never started */
+    ratoon_id executor;
+    int32_t until;
+    uint64_t started_at, ended_at; /* ended_at: also of a suspension */
+    ratoon_class error_class;      /* INTERRUPTED of a suspension */
+    char *reason;                  /* of the end, the suspension or the request to cancel */
+    char *external_ref;
+    uint64_t last_event; /* number of the last event about it */
+    uint32_t children_count;
+    ratoon_id *children; /* owned by this version */
+    uint32_t stages_count;
+    uint32_t annotations;
+    ratoon__stage_page *pages[];
+} ratoon__run;
+
+typedef struct ratoon__lineage {
+    atomic_uint refs;
+    ratoon_id id;
+    uint64_t head; /* number of the last commit folded in; 0: none */
+    ratoon_digest head_digest;
+    uint64_t events; /* number of the last event */
+    uint64_t last_time_us;
+    bool deleted;
+    uint32_t runs_count;
+    ratoon__run **runs; /* in order of creation: runs[n] has number n + 1 */
+} ratoon__lineage;
+
+ratoon__lineage *ratoon__lineage_new(ratoon_id id);
+ratoon__lineage *ratoon__lineage_ref(const ratoon__lineage *l);
+void ratoon__lineage_unref(ratoon__lineage *l);
+/* The fold: a new version with the commit's events applied; `l` stays as it was. `digest` is that
+ * of the commit's bytes. Commit number must be head + 1. Fails with DAMAGED on events that can't
+ * follow (an unknown run, a stage index out of range), NO_MEMORY. The definitions of created runs
+ * must be resolved. Unknown event types are passed over. */
+ratoon_status ratoon__fold(const ratoon__lineage *l, const ratoon__commit *commit,
+                           const ratoon_digest *digest, ratoon__lineage **out, ratoon_error *error);
+/* Folds only the first `events` events of the commit; for boundaries by event number. */
+ratoon_status ratoon__fold_part(const ratoon__lineage *l, const ratoon__commit *commit,
+                                size_t events, ratoon__lineage **out, ratoon_error *error);
+
+const ratoon__run *ratoon__lineage_run(const ratoon__lineage *l, ratoon_id run); /* or NULL */
+static inline const ratoon__stage *ratoon__run_stage_at(const ratoon__run *r, uint32_t i)
+{
+    return &r->pages[i / RATOON__STAGE_PAGE]->stages[i % RATOON__STAGE_PAGE];
+}
+/* REUSED counts as what it was there. */
+static inline ratoon_stage_status ratoon__stage_counts_as(const ratoon__stage *s)
+{
+    return s->status == RATOON_STAGE_REUSED ? s->reused_as : s->status;
+}
+/* L05. SUCCEEDED, DEGRADED or FAILED when nothing is left to do; SUSPENDED when stages are left
+ * (pending or running) and nothing unforgiven failed. */
+ratoon_run_status ratoon__run_outcome(const ratoon__run *r);
+
+/* ---- state (S02) ---- */
+typedef struct ratoon__state_entry {
+    const ratoon__value *value;
+    ratoon_id run;
+    int32_t stage; /* index in the run's pipeline, -1: initial state or edit */
+    uint32_t attempt;
+} ratoon__state_entry;
+typedef struct ratoon__state_view { /* lent by the projection it was made from; in the arena */
+    ratoon__state_entry *entries; /* sorted by key */
+    size_t count;
+} ratoon__state_view;
+
+typedef enum ratoon__boundary_kind {
+    RATOON__AT_START = 1,
+    RATOON__AT_END,
+    RATOON__AT_BEFORE,
+    RATOON__AT_AFTER,
+    RATOON__AT_EVENT,
+} ratoon__boundary_kind;
+typedef struct ratoon__boundary {
+    ratoon__boundary_kind kind;
+    uint32_t stage;
+    uint64_t event;
+} ratoon__boundary;
+/* "start", "end", "before:STAGE", "after:STAGE", or a number. USAGE, NO_SUCH_STAGE (with the list). */
+ratoon_status ratoon__boundary_parse(const ratoon_pipeline *p, const char *text,
+                                     ratoon__boundary *out, ratoon_error *error);
+/* State of a run at a boundary. AT_EVENT: the caller passes the run as it was at that event; its
+ * state is then that at END. */
+ratoon_status ratoon__state_at(const ratoon__run *r, const ratoon__boundary *at,
+                               ratoon__arena *arena, ratoon__state_view *out);
+/* What a stage receives: initial state, edits, outputs of its ancestors. */
+ratoon_status ratoon__state_input(const ratoon__run *r, uint32_t stage, ratoon__arena *arena,
+                                  ratoon__state_view *out);
+const ratoon__state_entry *ratoon__state_find(const ratoon__state_view *v, const char *key);
+
+/* ---- snapshots: bytes of a projection, derived and disposable ---- */
+/* Serialises the projection (format in docs/format.md; begins with a magic and a version).
+ * Definitions are named by digest only. */
+ratoon_status ratoon__snapshot_encode(const ratoon__lineage *l, ratoon__buf *out);
+/* resolve gives a definition by digest (a new reference), or NULL. Any damaged input is refused
+ * with DAMAGED and never crashes. */
+ratoon_status ratoon__snapshot_decode(const void *data, size_t size,
+                                      ratoon_pipeline *(*resolve)(void *ctx, ratoon_digest digest),
+                                      void *ctx, ratoon__lineage **out, ratoon_error *error);
+/* Equality of everything a projection holds (S07); *what says the first difference. */
+bool ratoon__lineage_equal(const ratoon__lineage *a, const ratoon__lineage *b, ratoon__buf *what);
+
+#endif

@@ -1,0 +1,14 @@
+/* SHA-256 and HMAC through OpenSSL's EVP with a fetched digest and reused contexts. Thread-safe. */
+#ifndef RATOON_LOG_DIGEST_H
+#define RATOON_LOG_DIGEST_H
+
+#include "core/mem.h"
+
+ratoon_status ratoon__sha256(const void *data, size_t size, ratoon_digest *out);
+ratoon_status ratoon__hmac_sha256(const void *key, size_t key_size, const void *data, size_t size,
+                                  ratoon_digest *out);
+void ratoon__digest_format(const ratoon_digest *d, char hex[65]); /* lower-case hex and NUL */
+bool ratoon__digest_equal(const ratoon_digest *a, const ratoon_digest *b);
+/* Fills with random bytes from the system. */
+ratoon_status ratoon__random(void *out, size_t size);
+#endif

@@ -1,0 +1,39 @@
+/* Inside of a store handle, for the rooms above: projections, definitions, values. */
+#ifndef RATOON_LOG_STORE_H
+#define RATOON_LOG_STORE_H
+
+#include "log/driver.h"
+
+/* The present projection of a lineage (everything acknowledged is in it, L11), a new reference. */
+ratoon_status ratoon__store_lineage(ratoon_store *s, ratoon_id root, ratoon__lineage **out,
+                                    ratoon_error *error);
+/* The same by any run of it; *run is lent by the lineage. NOT_FOUND. */
+ratoon_status ratoon__store_run(ratoon_store *s, ratoon_id run, ratoon__lineage **lineage,
+                                const ratoon__run **out, ratoon_error *error);
+/* The projection right after event number `event` of the lineage: nearest snapshot, then a fold. */
+ratoon_status ratoon__store_lineage_at(ratoon_store *s, ratoon_id root, uint64_t event,
+                                       ratoon__lineage **out, ratoon_error *error);
+/* Folds the commits from, ... into *lineage (which is replaced); to: last commit number, 0: all. With
+ * no snapshots: pass a new lineage. */
+ratoon_status ratoon__store_fold_from(ratoon_store *s, ratoon__lineage **lineage, uint64_t to,
+                                      ratoon_error *error);
+/* A definition by digest, from the cache or its stored canonical form; a new reference. */
+ratoon_status ratoon__store_definition(ratoon_store *s, const ratoon_digest *digest,
+                                       ratoon_pipeline **out, ratoon_error *error);
+/* Bytes of a value; inline ones are copied as well. Free the buffer. */
+ratoon_status ratoon__store_value(ratoon_store *s, const ratoon__value *value, ratoon_buffer *out,
+                                  ratoon_error *error);
+ratoon_status ratoon__store_bytes(ratoon_store *s, const ratoon__value_ref *value,
+                                  ratoon_buffer *out, ratoon_error *error);
+/* Decodes a commit and resolves the definitions of runs it creates (references in the arena's
+ * owner: release with ratoon__commit_release before freeing the arena). */
+ratoon_status ratoon__store_decode(ratoon_store *s, const void *data, size_t size,
+                                   ratoon__arena *arena, ratoon__commit *out, ratoon_error *error);
+void ratoon__commit_release(ratoon__commit *commit);
+
+ratoon__driver *ratoon__store_driver(ratoon_store *s);
+uint32_t ratoon__store_max_depth(const ratoon_store *s);
+ratoon_id ratoon__store_executor(const ratoon_store *s);
+
+/* Defined in replay/, used by ratoon_feed_next() there and by nothing in log/. */
+#endif
