@@ -108,6 +108,10 @@ typedef struct ratoon__driver_ops {
     /* Stores one; derived, so neither synced nor waited for. */
     ratoon_status (*snapshot_put)(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                   const void *data, size_t size, ratoon_error *error);
+    /* An eventfd that 1 is written to after each acknowledged group (the driver never reads, waits
+     * for or closes it); it replaces the one before, -1 removes it. Once this has returned, the one
+     * before is touched no more. NULL in a driver that has nothing to announce. */
+    void (*watch)(ratoon__driver *d, int eventfd);
     void (*close)(ratoon__driver *d);
 } ratoon__driver_ops;
 
