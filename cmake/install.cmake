@@ -19,6 +19,10 @@ foreach(page IN LISTS man_pages)
     install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
 
+# The .pc files find their prefix from where they lie, so that `cmake --install --prefix` and a
+# moved tree work.
+file(RELATIVE_PATH pc_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+string(REGEX REPLACE "/$" "" pc_prefix ${pc_prefix})
 configure_file(${PROJECT_SOURCE_DIR}/cmake/ratoon.pc.in ${PROJECT_BINARY_DIR}/ratoon.pc @ONLY)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/ratoon-uv.pc.in ${PROJECT_BINARY_DIR}/ratoon-uv.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/ratoon.pc ${PROJECT_BINARY_DIR}/ratoon-uv.pc

@@ -27,15 +27,13 @@ int main(void)
     return 0;
 }
 END
-# The prefix in the .pc files is the configured one; this one is temporary.
 PKG_CONFIG_PATH=$libdir/pkgconfig
 export PKG_CONFIG_PATH
-flags="pkg-config --define-variable=prefix=$work/prefix"
 # shellcheck disable=SC2046
 "${CC:-cc}" -std=c11 -Werror "$work/program.c" -o "$work/shared" \
-    $($flags --cflags --libs ratoon)
+    $(pkg-config --cflags --libs ratoon)
 LD_LIBRARY_PATH=$libdir "$work/shared"
 # shellcheck disable=SC2046
-"${CC:-cc}" -std=c11 -Werror $($flags --cflags ratoon) "$work/program.c" -o "$work/static" \
-    "$libdir/libratoon.a" $($flags --libs --static ratoon)
+"${CC:-cc}" -std=c11 -Werror $(pkg-config --cflags ratoon) "$work/program.c" -o "$work/static" \
+    "$libdir/libratoon.a" $(pkg-config --libs --static ratoon)
 LD_LIBRARY_PATH=$libdir "$work/static"
