@@ -5,6 +5,10 @@
 #include <ratoon.h>
 #include <stdarg.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* An arena frees everything at once. Zero-initialise it. Not thread-safe. */
 typedef struct ratoon__arena {
     struct ratoon__arena_block *first;
@@ -38,4 +42,7 @@ ratoon_status ratoon__fail(ratoon_error *error, ratoon_status code, const char *
 /* Sets error->hint. */
 void ratoon__hint(ratoon_error *error, const char *format, ...);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -6,7 +6,11 @@
 
 #include "core/mem.h"
 
+#ifdef __cplusplus
+extern "C" {
+#else
 #include <stdatomic.h>
+#endif
 
 typedef enum ratoon__param_type {
     RATOON__PARAM_STRING = 1,
@@ -53,6 +57,7 @@ typedef struct ratoon__stage_def {
 
 typedef enum ratoon__cascade { RATOON__CASCADE_NONE = 0, RATOON__CASCADE_AUTO } ratoon__cascade;
 
+#ifndef __cplusplus /* opaque to the codec: C++17 has no atomic_uint that C shares */
 struct ratoon_pipeline {
     atomic_uint refs;
     ratoon__arena arena; /* owns everything below */
@@ -80,6 +85,7 @@ struct ratoon_pipeline {
     size_t canonical_size;
     ratoon_digest digest;
 };
+#endif
 
 /* Checks the graph of a draft (names, count, needs, cycles, validates) whose arena, name, params,
  * stages etc. are filled in, computes order and ancestors. PIPELINE_INVALID with *bad_stage set to
@@ -115,4 +121,7 @@ static inline bool ratoon__set_has(const uint64_t *set, uint32_t i)
     return (set[i / 64] >> (i % 64)) & 1;
 }
 
+#ifdef __cplusplus
+}
+#endif
 #endif
