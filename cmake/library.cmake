@@ -25,7 +25,8 @@ target_link_libraries(ratoon_core PRIVATE ratoon_flags)
 
 add_library(ratoon_log OBJECT ${log_sources})
 target_link_libraries(ratoon_log PRIVATE
-    ratoon_system_flags ratoon_rocksdb PkgConfig::CRYPTO PkgConfig::JANSSON PkgConfig::PCRE2 PkgConfig::YAML
+    ratoon_system_flags ratoon_rocksdb PkgConfig::CRYPTO PkgConfig::JANSSON PkgConfig::PCRE2
+    PkgConfig::YAML
     Threads::Threads)
 
 add_library(ratoon_replay OBJECT ${replay_sources})
