@@ -560,6 +560,7 @@ typedef struct ratoon_run_info {
     uint64_t created_at, started_at, ended_at; /* 0: not yet */
     uint64_t head; /* number of the lineage's last commit this is true for */
     int32_t until; /* stage index asked for with the last start, or -1 */
+    int32_t from_stage; /* of a branch: index of the stage it starts from (effective), else -1 */
     int32_t auto_retry; /* automatic branches allowed for it, as asked or as the pipeline says */
     bool automatic, only;
 } ratoon_run_info;
@@ -582,6 +583,11 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_stage(ratoon_store *store, r
 /* The definition stored with the run. Free with ratoon_pipeline_free(). */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_pipeline(ratoon_store *store, ratoon_id run,
                                                              ratoon_pipeline **out,
+                                                             ratoon_error *error);
+/* The folder that commands with a slash and `cwd` resolve against: base_dir of the definition that
+ * the run was created with, "" where none was given. Free the buffer. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_base_dir(ratoon_store *store, ratoon_id run,
+                                                             ratoon_buffer *path,
                                                              ratoon_error *error);
 /* Parameters of the run, text form; secrets are absent. Lent until ratoon_pairs_free(). */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_params(ratoon_store *store, ratoon_id run,
