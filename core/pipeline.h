@@ -1,6 +1,6 @@
-/* The pipeline as core sees it: stages in a DAG, parameters, policies. Built by
- * ratoon__pipeline_build() from a draft that the parser of pipeline files filled in; immutable and
- * reference-counted afterwards. */
+/* The pipeline as core sees it: stages in a DAG, parameters, policies. Made by
+ * ratoon__pipeline_new() and the parser of pipeline files, which fills in the draft and has it
+ * checked; immutable and reference-counted afterwards. */
 #ifndef RATOON_CORE_PIPELINE_H
 #define RATOON_CORE_PIPELINE_H
 
@@ -65,7 +65,7 @@ struct ratoon_pipeline {
     uint64_t version;
     const ratoon__param_def *params;
     size_t params_count;
-    const char *scope; /* may contain ${param}; NULL: none */
+    const char *scope;  /* may contain ${param}; NULL: none */
     uint32_t max_depth; /* 0: not set */
     uint32_t max_active_branches;
     bool resume_on_failure;
@@ -77,7 +77,7 @@ struct ratoon_pipeline {
     size_t on_end_count;
     const ratoon__stage_def *stages;
     size_t stages_count;
-    const uint32_t *order; /* topological, ties in file order */
+    const uint32_t *order;     /* topological, ties in file order */
     const uint64_t *ancestors; /* bitset rows: stage s depends on a (strictly) */
     size_t row_words;          /* words of a row */
     const char *base_dir;      /* not part of the canonical form; NULL: unknown */
@@ -87,6 +87,8 @@ struct ratoon_pipeline {
 };
 #endif
 
+/* An empty draft, zeroed, with one reference. NULL: out of memory. */
+ratoon_pipeline *ratoon__pipeline_new(void);
 /* Checks the graph of a draft (names, count, needs, cycles, validates) whose arena, name, params,
  * stages etc. are filled in, computes order and ancestors. PIPELINE_INVALID with *bad_stage set to
  * the index of the offending stage (so that the parser can add line and column). */
@@ -104,7 +106,8 @@ int32_t ratoon__pipeline_param_find(const ratoon_pipeline *p, const char *name);
 ratoon_status ratoon__param_check(const ratoon__param_def *def, const char *text,
                                   ratoon__arena *arena, const char **canonical,
                                   ratoon_error *error);
-/* New canonical value of a parameter after an adjuster; *changed false where the bound is reached. */
+/* New canonical value of a parameter after an adjuster; *changed false where the bound is reached.
+ */
 ratoon_status ratoon__param_adjust(const ratoon__param_def *def, const ratoon__adjust *adjust,
                                    const char *text, ratoon__arena *arena, const char **out,
                                    bool *changed);

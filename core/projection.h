@@ -1,13 +1,17 @@
 /* The projection of a lineage: what a fold of its events gives, and the only source of a run's
  * state. Projections are immutable once published and shared between versions: a fold copies what
- * it changes (run headers, pages of 32 stages, nodes of the item map) and shares the rest by
+ * it changes (run headers, a stage and the way to it, nodes of the item map) and shares the rest by
  * atomic reference counts. */
 #ifndef RATOON_CORE_PROJECTION_H
 #define RATOON_CORE_PROJECTION_H
 
 #include "core/event.h"
 
-#define RATOON__STAGE_PAGE 32
+/* A run's stages lie in a tree of three levels, so that a fold of one event copies three short
+ * arrays of pointers, however many stages there are: books of 16 pages of 16 stages. Reach a stage
+ * only through ratoon__run_stage_at(). */
+#define RATOON__STAGE_PAGE 16
+#define RATOON__STAGE_BOOK 16
 
 /* An owned value, shared. */
 typedef struct ratoon__value {
@@ -24,10 +28,24 @@ typedef struct ratoon__value {
 typedef struct ratoon__outputs {
     atomic_uint refs;
     ratoon_id run;    /* that produced them */
+    uint32_t number;  /* of that run in the lineage: tells what is older than an edit (R24) */
     uint32_t attempt; /* 0: initial state or edits */
+    /* R14: outputs of an earlier execution that these are laid over; may be NULL. */
+    struct ratoon__outputs *below;
     uint32_t count;
     ratoon__value *values[]; /* in the order given; a key once */
 } ratoon__outputs;
+/* The value under a key, from these or those below them; NULL where there is none. o may be NULL.
+ */
+const ratoon__value *ratoon__outputs_find(const ratoon__outputs *o, const char *key);
+
+/* Edits of a run and its ancestors: one layer for each run that was given any, oldest first; a
+ * later layer wins. A layer's run is the branch that was created with it. */
+typedef struct ratoon__edits {
+    atomic_uint refs;
+    uint32_t count;
+    ratoon__outputs *layers[];
+} ratoon__edits;
 
 typedef struct ratoon__stage_failure { /* shared */
     atomic_uint refs;
@@ -36,12 +54,13 @@ typedef struct ratoon__stage_failure { /* shared */
 
 typedef struct ratoon__item {
     atomic_uint refs;
+    uint64_t hash; /* of the key; set by ratoon__items_put() */
     const char *key;
     bool failed, committed;
     ratoon_class error_class;
-    const char *error;      /* may be NULL */
-    ratoon__value *output;  /* may be NULL */
-    ratoon_id run;          /* that executed it */
+    const char *error;     /* may be NULL */
+    ratoon__value *output; /* may be NULL */
+    ratoon_id run;         /* that executed it */
     uint32_t attempt;
 } ratoon__item;
 typedef struct ratoon__item_map ratoon__item_map; /* persistent hash trie, key → item */
@@ -53,33 +72,36 @@ const ratoon__item *ratoon__items_get(const ratoon__item_map *m, const char *key
 /* Takes the caller's reference to item. NULL when out of memory (then item is released too). */
 ratoon__item_map *ratoon__items_put(const ratoon__item_map *m, ratoon__item *item);
 uint64_t ratoon__items_count(const ratoon__item_map *m);
-/* Calls fn for every item, in an order that depends on the keys alone; stops when it gives false. */
+/* Calls fn for every item, in an order that depends on the keys alone; stops when it gives false.
+ */
 bool ratoon__items_each(const ratoon__item_map *m, bool (*fn)(void *ctx, const ratoon__item *item),
                         void *ctx);
 
+/* Strings that begin with `const char *` in a stage or run are shared between versions. */
 typedef struct ratoon__stage {
+    atomic_uint refs;
     ratoon_stage_status status;
     ratoon_stage_status reused_as; /* REUSED: what it was there (SUCCEEDED, DEGRADED, SKIPPED) */
     ratoon_class error_class;
-    bool ever_started;  /* in this run */
-    bool stale;         /* R25: reused although something before it was executed again */
-    bool items_known;   /* items_total is set */
-    uint32_t attempt;   /* attempts started in this run */
+    bool ever_started;             /* in this run */
+    bool stale;                    /* R25: reused although something before it was executed again */
+    bool items_known;              /* items_total is set */
+    uint32_t attempt;              /* attempts started in this run */
     uint64_t started_at, ended_at; /* of the last attempt */
     uint64_t not_before;           /* back-off: no start before this time */
     ratoon_id reused_from;         /* run that executed it, where REUSED */
     ratoon__outputs *outputs;      /* succeeded, degraded, reused; or kept by R14; may be NULL */
     ratoon__outputs *partial;      /* of the last failed attempt (S03) */
     ratoon__stage_failure *failure; /* of the last attempt that failed */
-    char *reason;                   /* degraded or skipped: why (owned; copied with the page) */
+    const char *reason;             /* degraded or skipped: why; may be NULL */
     uint64_t progress_done, progress_total;
-    char *progress_message;
+    const char *progress_message; /* may be NULL */
     bool has_progress;
     ratoon__item_map *items;
     uint64_t items_total, items_done, items_failed, items_committed;
-    /* of a branch's plan for this stage, until its items are done */
+    /* of a branch's plan for this stage, until it is done; see ratoon__stage_item_wanted() */
     ratoon_items_mode items_mode;
-    struct ratoon__strings *listed; /* shared list of keys for LISTED */
+    struct ratoon__strings *listed; /* for LISTED: the keys, sorted, each once; may be NULL */
     struct ratoon__runs *consumed;  /* runs whose results the last attempt used (R22) */
 } ratoon__stage;
 
@@ -97,8 +119,12 @@ typedef struct ratoon__runs {
 
 typedef struct ratoon__stage_page {
     atomic_uint refs;
-    ratoon__stage stages[RATOON__STAGE_PAGE];
+    ratoon__stage *stages[RATOON__STAGE_PAGE]; /* NULL behind the last */
 } ratoon__stage_page;
+typedef struct ratoon__stage_book {
+    atomic_uint refs;
+    ratoon__stage_page *pages[RATOON__STAGE_BOOK];
+} ratoon__stage_book;
 
 /* What a run's first event says of it; never changes. `created` points into the object's own
  * memory. */
@@ -108,9 +134,9 @@ typedef struct ratoon__run_static {
     ratoon_id id;
     ratoon__run_created created; /* deep copy; .pipeline is referenced */
     uint64_t created_at;
-    uint64_t created_event; /* number of its first event in the lineage */
+    uint64_t created_event;   /* number of its first event in the lineage */
     ratoon__outputs *initial; /* initial state: the root's, shared by the branches */
-    ratoon__outputs *edits;   /* all edits up to here, later ones over earlier ones; may be NULL */
+    ratoon__edits *edits;     /* its own and those of its ancestors; may be NULL */
 } ratoon__run_static;
 
 typedef struct ratoon__run {
@@ -123,14 +149,14 @@ typedef struct ratoon__run {
     int32_t until;
     uint64_t started_at, ended_at; /* ended_at: also of a suspension */
     ratoon_class error_class;      /* INTERRUPTED of a suspension */
-    char *reason;                  /* of the end, the suspension or the request to cancel */
-    char *external_ref;
+    const char *reason;            /* of the end, the suspension or the request to cancel */
+    const char *external_ref;
     uint64_t last_event; /* number of the last event about it */
     uint32_t children_count;
-    ratoon_id *children; /* owned by this version */
+    const ratoon_id *children; /* in the order of their creation; shared between versions */
     uint32_t stages_count;
     uint32_t annotations;
-    ratoon__stage_page *pages[];
+    ratoon__stage_book *books[];
 } ratoon__run;
 
 typedef struct ratoon__lineage {
@@ -154,20 +180,29 @@ void ratoon__lineage_unref(ratoon__lineage *l);
  * must be resolved. Unknown event types are passed over. */
 ratoon_status ratoon__fold(const ratoon__lineage *l, const ratoon__commit *commit,
                            const ratoon_digest *digest, ratoon__lineage **out, ratoon_error *error);
-/* Folds only the first `events` events of the commit; for boundaries by event number. */
+/* Folds only the first `events` events of the commit; for boundaries by event number. Head and
+ * digest stay those of the commit before. */
 ratoon_status ratoon__fold_part(const ratoon__lineage *l, const ratoon__commit *commit,
                                 size_t events, ratoon__lineage **out, ratoon_error *error);
 
 const ratoon__run *ratoon__lineage_run(const ratoon__lineage *l, ratoon_id run); /* or NULL */
 static inline const ratoon__stage *ratoon__run_stage_at(const ratoon__run *r, uint32_t i)
 {
-    return &r->pages[i / RATOON__STAGE_PAGE]->stages[i % RATOON__STAGE_PAGE];
+    const uint32_t page = i / RATOON__STAGE_PAGE;
+    return r->books[page / RATOON__STAGE_BOOK]
+        ->pages[page % RATOON__STAGE_BOOK]
+        ->stages[i % RATOON__STAGE_PAGE];
 }
 /* REUSED counts as what it was there. */
 static inline ratoon_stage_status ratoon__stage_counts_as(const ratoon__stage *s)
 {
     return s->status == RATOON_STAGE_REUSED ? s->reused_as : s->status;
 }
+/* Whether the stage's next (or present) attempt is to execute the item (R13): by MISSING and ALL
+ * what has no done record; by FAILED what is recorded as failed; by LISTED what is listed and was
+ * not done since. What a plan resets was dropped from the stage's items when the run was created,
+ * so what was done since is never wanted again. */
+bool ratoon__stage_item_wanted(const ratoon__stage *s, const char *key);
 /* L05. SUCCEEDED, DEGRADED or FAILED when nothing is left to do; SUSPENDED when stages are left
  * (pending or running) and nothing unforgiven failed. */
 ratoon_run_status ratoon__run_outcome(const ratoon__run *r);
@@ -180,7 +215,7 @@ typedef struct ratoon__state_entry {
     uint32_t attempt;
 } ratoon__state_entry;
 typedef struct ratoon__state_view { /* lent by the projection it was made from; in the arena */
-    ratoon__state_entry *entries; /* sorted by key */
+    ratoon__state_entry *entries;   /* sorted by key */
     size_t count;
 } ratoon__state_view;
 
@@ -196,10 +231,13 @@ typedef struct ratoon__boundary {
     uint32_t stage;
     uint64_t event;
 } ratoon__boundary;
-/* "start", "end", "before:STAGE", "after:STAGE", or a number. USAGE, NO_SUCH_STAGE (with the list). */
+/* "start", "end", "before:STAGE", "after:STAGE", or a number. USAGE, NO_SUCH_STAGE (with the list).
+ */
 ratoon_status ratoon__boundary_parse(const ratoon_pipeline *p, const char *text,
                                      ratoon__boundary *out, ratoon_error *error);
-/* State of a run at a boundary. AT_EVENT: the caller passes the run as it was at that event; its
+/* Edits (R24): under a key that was edited, an output counts only where the run that produced it is
+ * the one that was created with the edit or a later one; else the edit stands.
+ * State of a run at a boundary. AT_EVENT: the caller passes the run as it was at that event; its
  * state is then that at END. */
 ratoon_status ratoon__state_at(const ratoon__run *r, const ratoon__boundary *at,
                                ratoon__arena *arena, ratoon__state_view *out);
