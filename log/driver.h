@@ -93,9 +93,13 @@ typedef struct ratoon__driver_ops {
     /* Bytes of a stored value: a buffer to be freed with ratoon_buffer_free(). NOT_FOUND. */
     ratoon_status (*value_get)(ratoon__driver *d, const ratoon_digest *digest, ratoon_buffer *out,
                                ratoon_error *error);
-    /* All stored values; for verify. */
+    /* All stored values, digests ascending; for verify. */
     ratoon_status (*values)(ratoon__driver *d, ratoon__digest_fn fn, void *ctx,
                             ratoon_error *error);
+    /* The same from the first digest at or after `from`: a server goes on with it page by page. May
+     * be NULL; then values() is walked and what lies before is passed over. */
+    ratoon_status (*values_from)(ratoon__driver *d, const ratoon_digest *from,
+                                 ratoon__digest_fn fn, void *ctx, ratoon_error *error);
     ratoon_status (*run_get)(ratoon__driver *d, ratoon_id run, ratoon_id *root,
                              ratoon_error *error); /* NOT_FOUND */
     ratoon_status (*list)(ratoon__driver *d, const ratoon__list_query *query, ratoon__row_fn fn,
@@ -156,8 +160,11 @@ ratoon_status ratoon__server_start(ratoon__driver *d, const char *store_path,
                                    void (*on_disconnect)(void *ctx), void *ctx,
                                    ratoon__server **out, ratoon_error *error);
 void ratoon__server_stop(ratoon__server *s); /* answers what it has begun, removes the socket */
-/* Connects to the owner of a store. NOT_FOUND: nobody serves it. */
+/* Connects to the owner of a store. NOT_FOUND: nobody serves it. The owner's durability and limits
+ * hold, whatever the options say. Once the connection is lost every call gives STORE_BUSY with
+ * backend_code ECONNRESET, and ratoon__socket_is_lost() is true; the driver can only be closed. */
 ratoon_status ratoon__socket_open(const char *store_path, const ratoon__driver_options *options,
                                   ratoon__driver **out, ratoon_error *error);
+bool ratoon__socket_is_lost(const ratoon__driver *d);
 
 #endif
