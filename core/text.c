@@ -1,0 +1,72 @@
+#include "core/text.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct shared_head {
+    atomic_uint refs;
+    max_align_t data[];
+} shared_head;
+
+static shared_head *head_of(const void *block)
+{
+    /* The reference count is the one thing in a shared block that changes. */
+    char *bytes = (char *)(uintptr_t)block;
+    return (shared_head *)(void *)(bytes - offsetof(shared_head, data));
+}
+
+void *ratoon__shared_new(size_t size)
+{
+    if (size > SIZE_MAX / 2) {
+        return NULL;
+    }
+    shared_head *head = malloc(sizeof *head + size);
+    if (head == NULL) {
+        return NULL;
+    }
+    atomic_init(&head->refs, 1);
+    return head->data;
+}
+
+void *ratoon__shared_copy(const void *data, size_t size)
+{
+    void *block = ratoon__shared_new(size);
+    if (block != NULL && size > 0) {
+        memcpy(block, data, size);
+    }
+    return block;
+}
+
+void *ratoon__shared_ref(const void *block)
+{
+    if (block == NULL) {
+        return NULL;
+    }
+    shared_head *head = head_of(block);
+    atomic_fetch_add_explicit(&head->refs, 1, memory_order_relaxed);
+    return head->data;
+}
+
+void ratoon__shared_unref(const void *block)
+{
+    if (block == NULL) {
+        return;
+    }
+    shared_head *head = head_of(block);
+    if (atomic_fetch_sub_explicit(&head->refs, 1, memory_order_acq_rel) == 1) {
+        free(head);
+    }
+}
+
+const char *ratoon__text_new(const char *s, bool *failed)
+{
+    if (s == NULL) {
+        return NULL;
+    }
+    const char *copy = ratoon__shared_copy(s, strlen(s) + 1);
+    if (copy == NULL) {
+        *failed = true;
+    }
+    return copy;
+}
