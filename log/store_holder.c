@@ -1,0 +1,112 @@
+/* RocksDB holds a store by a POSIX lock on its file LOCK. To ask for the holder with F_GETLK the
+ * file would have to be opened, and closing it again would drop the lock if this very process held
+ * it; /proc/locks tells the same and touches nothing. */
+#include "log/store_holder.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define LOCK_FILE "LOCK"
+#define LINE_SIZE 256
+
+static void read_name(pid_t pid, char name[RATOON__PROCESS_NAME_SIZE])
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
+    ssize_t size = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        size = read(fd, name, RATOON__PROCESS_NAME_SIZE - 1);
+        close(fd);
+    }
+    if (size < 0) {
+        size = 0;
+    }
+    while (size > 0 && name[size - 1] == '\0') {
+        size--;
+    }
+    for (ssize_t i = 0; i < size; i++) {
+        if (iscntrl((unsigned char)name[i])) {
+            name[i] = ' ';
+        }
+    }
+    name[size] = '\0';
+}
+
+/* The writer of the lock on a file, from "1: POSIX  ADVISORY  WRITE 1948 fe:00:10955112 0 EOF".
+ * The device in that line is the file system's own, which stat() hides on some stacked ones: a line
+ * that fits but for the device counts as long as it is the only one. */
+static pid_t find_pid(const struct stat *file)
+{
+    FILE *locks = fopen("/proc/locks", "re");
+    if (locks == NULL) {
+        return 0;
+    }
+    char line[LINE_SIZE];
+    pid_t exact = 0;
+    pid_t similar = 0;
+    unsigned similar_count = 0;
+    while (fgets(line, sizeof line, locks) != NULL) {
+        long pid;
+        unsigned major_number;
+        unsigned minor_number;
+        uint64_t inode;
+        if (sscanf(line, "%*s POSIX %*s WRITE %ld %x:%x:%" SCNu64, &pid, &major_number,
+                   &minor_number, &inode) != 4 ||
+            inode != (uint64_t)file->st_ino || pid <= 0) {
+            continue;
+        }
+        similar = (pid_t)pid;
+        similar_count++;
+        if (major_number == major(file->st_dev) && minor_number == minor(file->st_dev)) {
+            exact = (pid_t)pid;
+        }
+    }
+    (void)fclose(locks);
+    return exact != 0 ? exact : similar_count == 1 ? similar : 0;
+}
+
+bool ratoon__store_holder_find(const char *path, ratoon__store_holder *out)
+{
+    int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) {
+        return false;
+    }
+    struct stat file;
+    bool there = fstatat(folder, LOCK_FILE, &file, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!there) {
+        /* RocksDB's files may lie in a folder of their own. */
+        there = fstatat(folder, "db/" LOCK_FILE, &file, AT_SYMLINK_NOFOLLOW) == 0;
+    }
+    close(folder);
+    pid_t pid = there ? find_pid(&file) : 0;
+    if (pid == 0) {
+        return false;
+    }
+    out->pid = pid;
+    read_name(pid, out->name);
+    return true;
+}
+
+ratoon_status ratoon__store_holder_fail(const char *path, uint32_t waited_ms, ratoon_error *error)
+{
+    ratoon__store_holder holder;
+    if (!ratoon__store_holder_find(path, &holder)) {
+        return ratoon__fail(error, RATOON_ERR_STORE_BUSY,
+                            "another process holds the store %s and did not answer within %u ms",
+                            path, waited_ms);
+    }
+    ratoon_status status = ratoon__fail(
+        error, RATOON_ERR_STORE_BUSY,
+        "process %d (%s) holds the store %s and did not answer within %u ms", (int)holder.pid,
+        holder.name[0] != '\0' ? holder.name : "name unknown", path, waited_ms);
+    ratoon__hint(error, "if process %d is stopped or hangs, let it go on or end it, then try again",
+                 (int)holder.pid);
+    return status;
+}
