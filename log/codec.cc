@@ -77,6 +77,15 @@ int32_t stage_or_none(int32_t stage)
     return stage;
 }
 
+/* Types of newer writers are beyond what C++ lets the enumeration hold, so they go as numbers. */
+int type_of(const ratoon__event &e)
+{
+    static_assert(sizeof e.type == sizeof(int), "enumerations are as wide as int");
+    int number;
+    std::memcpy(&number, &e.type, sizeof number);
+    return number;
+}
+
 void check_head(const ratoon__commit &c)
 {
     if (c.number == 0 || c.first_event == 0 || c.events_count == 0 ||
@@ -280,9 +289,9 @@ struct ratoon__encoder {
     Offset<void> stage_body(const ratoon__event &e);
     Table<fb::Event> event(const ratoon__event &e)
     {
-        const auto type = ranged<fb::Body>(e.type, fb::Body_MIN + 1, fb::Body_MAX, "event type");
-        const Offset<void> of_type =
-            e.type >= RATOON__EVENT_STAGE_STARTED ? stage_body(e) : body(e);
+        const auto type =
+            ranged<fb::Body>(type_of(e), fb::Body_MIN + 1, fb::Body_MAX, "event type");
+        const Offset<void> of_type = type >= fb::Body_StageStarted ? stage_body(e) : body(e);
         room(sizeof(ratoon_id));
         return fb::CreateEvent(fbb, put(e.run), type, of_type);
     }
@@ -618,7 +627,8 @@ struct Decoder {
             throw Invalid{"event without a body"};
         }
         /* Types above those known are a newer writer's; the fold passes over them. */
-        out.type = static_cast<ratoon__event_type>(from.body_type());
+        const int type = from.body_type();
+        std::memcpy(&out.type, &type, sizeof out.type);
         out.run = get(from.run());
         if (from.body_type() >= fb::Body_StageStarted) {
             stage_body(from, out);
@@ -697,41 +707,41 @@ void Decoder::created_lists(const fb::RunCreated &from, ratoon__run_created &out
 void Decoder::body(const fb::Event &from, ratoon__event &out)
 {
     auto &u = out.u;
-    switch (out.type) {
-    case RATOON__EVENT_RUN_CREATED:
+    switch (from.body_type()) {
+    case fb::Body_RunCreated:
         created(*from.body_as_RunCreated(), u.created);
         break;
-    case RATOON__EVENT_RUN_BRANCHED: {
+    case fb::Body_RunBranched: {
         const auto *b = from.body_as_RunBranched();
         u.branched = {get(b->child()), stage_or_none(b->from_stage()), b->depth()};
         break;
     }
-    case RATOON__EVENT_RUN_STARTED: {
+    case fb::Body_RunStarted: {
         const auto *s = from.body_as_RunStarted();
         u.started = {s->epoch(), get(s->executor()), stage_or_none(s->until()), text(s->actor())};
         break;
     }
-    case RATOON__EVENT_RUN_CANCEL_REQUESTED: {
+    case fb::Body_RunCancelRequested: {
         const auto *c = from.body_as_RunCancelRequested();
         u.cancel_requested = {text(c->actor()), text(c->reason())};
         break;
     }
-    case RATOON__EVENT_RUN_SUSPENDED: {
+    case fb::Body_RunSuspended: {
         const auto *s = from.body_as_RunSuspended();
         u.suspended = {error_class<ratoon_class>(s->error_class()), text(s->reason())};
         break;
     }
-    case RATOON__EVENT_RUN_ENDED: {
+    case fb::Body_RunEnded: {
         const auto *e = from.body_as_RunEnded();
         u.ended = {ranged<ratoon_run_status>(e->status(), RATOON_RUN_SUCCEEDED,
                                              RATOON_RUN_CANCELLED, "status of an ended run"),
                    text(e->reason())};
         break;
     }
-    case RATOON__EVENT_RUN_EXTERNAL_REF:
+    case fb::Body_RunExternalRef:
         u.external_ref = {text(from.body_as_RunExternalRef()->ref())};
         break;
-    case RATOON__EVENT_RUN_ANNOTATED: {
+    case fb::Body_RunAnnotated: {
         const auto *a = from.body_as_RunAnnotated();
         u.annotated = {text(a->text()), text(a->actor())};
         break;
@@ -747,13 +757,13 @@ void Decoder::body(const fb::Event &from, ratoon__event &out)
 void Decoder::stage_body(const fb::Event &from, ratoon__event &out)
 {
     auto &u = out.u;
-    switch (out.type) {
-    case RATOON__EVENT_STAGE_STARTED: {
+    switch (from.body_type()) {
+    case fb::Body_StageStarted: {
         const auto *s = from.body_as_StageStarted();
         u.stage_started = {s->stage(), s->attempt()};
         break;
     }
-    case RATOON__EVENT_STAGE_ENDED: {
+    case fb::Body_StageEnded: {
         const auto *s = from.body_as_StageEnded();
         u.stage_ended.stage = s->stage();
         u.stage_ended.attempt = s->attempt();
@@ -770,7 +780,7 @@ void Decoder::stage_body(const fb::Event &from, ratoon__event &out)
         }
         break;
     }
-    case RATOON__EVENT_STAGE_RETURNED: {
+    case fb::Body_StageReturned: {
         const auto *s = from.body_as_StageReturned();
         u.stage_returned.stage = s->stage();
         u.stage_returned.attempt = s->attempt();
@@ -780,17 +790,17 @@ void Decoder::stage_body(const fb::Event &from, ratoon__event &out)
         u.stage_returned.capture = capture(s->capture());
         break;
     }
-    case RATOON__EVENT_STAGE_PROGRESS: {
+    case fb::Body_StageProgress: {
         const auto *p = from.body_as_StageProgress();
         u.progress = {p->stage(), p->attempt(), p->done(), p->total(), text(p->message())};
         break;
     }
-    case RATOON__EVENT_STAGE_ITEMS: {
+    case fb::Body_StageItems: {
         const auto *i = from.body_as_StageItems();
         u.items = {i->stage(), i->attempt(), i->total()};
         break;
     }
-    case RATOON__EVENT_ITEM_ENDED: {
+    case fb::Body_ItemEnded: {
         const auto *i = from.body_as_ItemEnded();
         u.item.stage = i->stage();
         u.item.attempt = i->attempt();
@@ -805,17 +815,17 @@ void Decoder::stage_body(const fb::Event &from, ratoon__event &out)
         u.item.error = text(i->error());
         break;
     }
-    case RATOON__EVENT_STAGE_CONSUMED: {
+    case fb::Body_StageConsumed: {
         const auto *c = from.body_as_StageConsumed();
         u.consumed = {c->stage(), c->attempt(), get(c->run()), get(c->root())};
         break;
     }
-    case RATOON__EVENT_LINEAGE_DELETED: {
+    case fb::Body_LineageDeleted: {
         const auto *d = from.body_as_LineageDeleted();
         u.deleted = {d->commits(), d->events(), d->runs(), text(d->actor())};
         break;
     }
-    case RATOON__EVENT_RUN_PIPELINE_CHANGED: {
+    case fb::Body_RunPipelineChanged: {
         const auto *c = from.body_as_RunPipelineChanged();
         u.pipeline_changed = {get(c->old_digest()), get(c->new_digest()), c->version(), nullptr};
         break;
