@@ -115,6 +115,11 @@ ratoon_status ratoon__retry_state(const ratoon__lineage *l, const ratoon__retry_
                                   const ratoon__facts *facts, ratoon__arena *arena,
                                   ratoon__state_view *out);
 
+/* Scope that the branch would hold (R10), with its parameters after the overrides, in the arena;
+ * NULL: none. PARAM_INVALID where a parameter does not fit. */
+ratoon_status ratoon__retry_scope(const ratoon__run *parent, const ratoon__retry_request *request,
+                                  ratoon__arena *arena, const char **out);
+
 /* ---- life cycle ---- */
 typedef struct ratoon__op {
     const ratoon_op *op;             /* as asked for */

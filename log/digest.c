@@ -85,6 +85,41 @@ ratoon_status ratoon__sha256(const void *data, size_t size, ratoon_digest *out)
     return RATOON_OK;
 }
 
+struct ratoon__sha256_stream {
+    EVP_MD_CTX *ctx;
+    bool failed;
+};
+
+ratoon__sha256_stream *ratoon__sha256_begin(void)
+{
+    hasher *h = hasher_get();
+    ratoon__sha256_stream *stream = calloc(1, sizeof *stream);
+    if (stream != NULL) {
+        stream->ctx = EVP_MD_CTX_new();
+        stream->failed =
+            h == NULL || stream->ctx == NULL || EVP_DigestInit_ex2(stream->ctx, h->md, NULL) != 1;
+    }
+    return stream;
+}
+
+void ratoon__sha256_add(ratoon__sha256_stream *stream, const void *data, size_t size)
+{
+    stream->failed = stream->failed || EVP_DigestUpdate(stream->ctx, data, size) != 1;
+}
+
+ratoon_status ratoon__sha256_end(ratoon__sha256_stream *stream, ratoon_digest *out)
+{
+    ratoon_digest digest;
+    bool good = !stream->failed && EVP_DigestFinal_ex(stream->ctx, digest.bytes, NULL) == 1;
+    EVP_MD_CTX_free(stream->ctx);
+    free(stream);
+    if (!good) {
+        return RATOON_ERR_NO_MEMORY;
+    }
+    *out = digest;
+    return RATOON_OK;
+}
+
 ratoon_status ratoon__hmac_sha256(const void *key, size_t key_size, const void *data, size_t size,
                                   ratoon_digest *out)
 {

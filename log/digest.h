@@ -5,6 +5,11 @@
 #include "core/mem.h"
 
 ratoon_status ratoon__sha256(const void *data, size_t size, ratoon_digest *out);
+/* A digest in pieces; one thread at a time. end frees the stream, whatever it returns. */
+typedef struct ratoon__sha256_stream ratoon__sha256_stream;
+ratoon__sha256_stream *ratoon__sha256_begin(void); /* NULL: out of memory */
+void ratoon__sha256_add(ratoon__sha256_stream *stream, const void *data, size_t size);
+ratoon_status ratoon__sha256_end(ratoon__sha256_stream *stream, ratoon_digest *out);
 ratoon_status ratoon__hmac_sha256(const void *key, size_t key_size, const void *data, size_t size,
                                   ratoon_digest *out);
 void ratoon__digest_format(const ratoon_digest *d, char hex[65]); /* lower-case hex and NUL */

@@ -1,0 +1,408 @@
+/* The committer. Whoever asks for a change queues it; whoever finds nobody committing takes the
+ * whole queue, decides each request against the projection as the ones before leave it, writes one
+ * batch, syncs once, and answers all: group commit without a thread of its own, so that a lone
+ * caller pays for no hand-over. An answer, a refusal included, is given only after the sync of what
+ * it rests on. */
+#include "log/store_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A projection changed by this group and not yet acknowledged. */
+typedef struct tentative {
+    ratoon__lineage *lineage;
+} tentative;
+
+/* One commit of the group. */
+typedef struct slot {
+    ratoon__request *request;
+    ratoon__lineage *after;
+    bool appended;       /* it has an entry in `appends` */
+    bool from_tentative; /* decided on top of a commit of this group */
+    size_t append;
+} slot;
+
+typedef struct group {
+    ratoon_store *store;
+    ratoon__driver *driver;
+    ratoon__encoder *encoder;
+    slot *slots;
+    size_t count;
+    ratoon__append *appends;
+    size_t appends_count;
+    tentative *tentatives;
+    size_t tentatives_count;
+    bool sync;
+} group;
+
+static tentative *tentative_find(group *g, ratoon_id lineage)
+{
+    for (size_t i = g->tentatives_count; i-- > 0;) {
+        if (ratoon_id_equal(g->tentatives[i].lineage->id, lineage)) {
+            return &g->tentatives[i];
+        }
+    }
+    return NULL;
+}
+
+static void tentative_set(group *g, ratoon__lineage *after)
+{
+    tentative *t = tentative_find(g, after->id);
+    if (t == NULL) {
+        t = &g->tentatives[g->tentatives_count++];
+    } else {
+        ratoon__lineage_unref(t->lineage);
+    }
+    t->lineage = ratoon__lineage_ref(after);
+}
+
+static void facts_of(ratoon_store *s, const ratoon__lineage *before, ratoon__facts *facts)
+{
+    uint64_t now = ratoon_store_now(s);
+    *facts = (ratoon__facts){
+        .now_us =
+            before != NULL && before->last_time_us > now ? before->last_time_us : now, /* L13 */
+        .actor = s->actor,
+        .executor = s->executor,
+        .store_max_depth = s->options.max_depth,
+    };
+}
+
+/* Fills in rows of the runs that the events are about, each once. */
+static ratoon_status rows_of(const ratoon__lineage *after, const ratoon__decision *d,
+                             ratoon__arena *arena, ratoon__append *a)
+{
+    ratoon__run_row *rows = ratoon__arena_alloc(arena, sizeof *rows * d->count);
+    if (rows == NULL) {
+        return RATOON_ERR_NO_MEMORY;
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < d->count; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < n && !seen; j++) {
+            seen = ratoon_id_equal(rows[j].run, d->events[i].run);
+        }
+        const ratoon__run *r = seen ? NULL : ratoon__lineage_run(after, d->events[i].run);
+        if (r != NULL) {
+            rows[n++] = ratoon__row_of(r);
+        }
+    }
+    a->rows = rows;
+    a->rows_count = n;
+    return RATOON_OK;
+}
+
+/* Encodes a decision as the lineage's next commit, folds it, and prepares its append. */
+static ratoon_status commit_build(group *g, ratoon__request *r, const ratoon__lineage *before,
+                                  const ratoon__decision *d, uint64_t now_us, ratoon__append *a,
+                                  ratoon__lineage **after)
+{
+    ratoon_store *s = g->store;
+    ratoon__commit commit = {
+        .id = ratoon__store_new_id(s),
+        .lineage = r->lineage,
+        .number = before->head + 1,
+        .first_event = before->events + 1,
+        .time_us = now_us,
+        .previous = before->head_digest,
+        .writer = s->writer,
+        .events = d->events,
+        .events_count = d->count,
+    };
+    const void *bytes;
+    size_t size;
+    ratoon_digest digest;
+    ratoon_status status = ratoon__commit_encode(g->encoder, &commit, &bytes, &size, r->error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    *a = (ratoon__append){.lineage = r->lineage,
+                          .number = commit.number,
+                          .data = ratoon__arena_memdup(r->arena, bytes, size),
+                          .size = size,
+                          .values = r->values,
+                          .values_count = r->values_count};
+    ratoon__claim *claims = NULL;
+    size_t claims_count = 0;
+    status = a->data == NULL ? RATOON_ERR_NO_MEMORY : ratoon__sha256(a->data, size, &digest);
+    if (status == RATOON_OK) {
+        status = ratoon__fold(before, &commit, &digest, after, r->error);
+    }
+    if (status != RATOON_OK) {
+        return status;
+    }
+    status =
+        ratoon__claims_of(before, *after, d->events, d->count, r->arena, &claims, &claims_count);
+    a->claims = claims;
+    a->claims_count = claims_count;
+    if (status == RATOON_OK) {
+        status = rows_of(*after, d, r->arena, a);
+    }
+    if (status != RATOON_OK) {
+        ratoon__lineage_unref(*after);
+        *after = NULL;
+    }
+    return status;
+}
+
+/* The projection a request is judged by: the group's, else the cached, else loaded. */
+static ratoon_status before_of(group *g, ratoon__request *r, bool fresh_wanted,
+                               ratoon__lineage **out, bool *is_tentative)
+{
+    tentative *t = tentative_find(g, r->lineage);
+    *is_tentative = t != NULL;
+    if (t != NULL) {
+        *out = ratoon__lineage_ref(t->lineage);
+        return RATOON_OK;
+    }
+    if (r->fresh) {
+        *out = ratoon__lineage_new(r->lineage);
+        return *out != NULL ? RATOON_OK : RATOON_ERR_NO_MEMORY;
+    }
+    return ratoon__projection_load(g->store, g->driver, r->lineage, fresh_wanted, out, r->error);
+}
+
+/* Decides one request; where it was refused on a projection that may be behind (another process
+ * appends too), once more on a fresh one. */
+static void request_decide(group *g, slot *at)
+{
+    ratoon__request *r = at->request;
+    for (int fresh = r->tries > 0; fresh <= 1; fresh++) {
+        ratoon__lineage *before = NULL;
+        bool is_tentative = false;
+        ratoon__facts facts;
+        r->status = before_of(g, r, fresh != 0, &before, &is_tentative);
+        if (r->status != RATOON_OK) {
+            return;
+        }
+        ratoon__arena_free(r->arena);
+        ratoon__decision d = {.arena = r->arena};
+        facts_of(g->store, before, &facts);
+        r->driver = g->driver;
+        r->status =
+            r->decide(r, r->fresh && before->head == 0 ? NULL : before, &facts, &d, r->error);
+        if (r->status == RATOON_OK && d.count > 0) {
+            ratoon__append *a = &g->appends[g->appends_count];
+            r->status = commit_build(g, r, before, &d, facts.now_us, a, &at->after);
+            if (r->status == RATOON_OK) {
+                at->appended = true;
+                at->append = g->appends_count++;
+                g->sync = g->sync || ratoon__decision_has_failure(&d);
+                tentative_set(g, at->after);
+            }
+        }
+        bool final = r->status == RATOON_OK || is_tentative || r->fresh;
+        ratoon__lineage_unref(before);
+        if (final) {
+            at->from_tentative = is_tentative;
+            return;
+        }
+    }
+}
+
+/* Takes over the driver's answer for one request. True: it has to be decided again. */
+static bool request_settle(group *g, slot *at)
+{
+    ratoon__request *r = at->request;
+    if (!at->appended) {
+        return false;
+    }
+    const ratoon__append *a = &g->appends[at->append];
+    r->status = a->status;
+    if (a->status == RATOON_OK) {
+        ratoon__projection_publish(g->store, g->driver, at->after, a->size);
+        for (size_t i = 0; i < a->rows_count; i++) {
+            ratoon__root_remember(g->store, a->rows[i].run, r->lineage);
+        }
+        r->after = at->after;
+        at->after = NULL;
+        return false;
+    }
+    ratoon__lineage_unref(at->after);
+    at->after = NULL;
+    if (a->status == RATOON_ERR_CLAIMED) {
+        const char *name = a->claims[a->claim].name;
+        r->claimed_key = strncmp(name, "key:", 4) == 0;
+        r->claim_holder = a->holder;
+        (void)ratoon__fail(r->error, RATOON_ERR_CLAIMED, "%s is held by another run", name);
+        return false;
+    }
+    return a->status == RATOON_ERR_CONFLICT && ++r->tries < RATOON__CONFLICTS_MAX;
+}
+
+static ratoon_status group_new(group *g, ratoon_store *s, ratoon__driver *d,
+                               ratoon__encoder *encoder, size_t count)
+{
+    *g = (group){.store = s, .driver = d, .encoder = encoder, .count = count};
+    g->sync = s->options.durability == RATOON_DURABILITY_SYNC;
+    g->slots = calloc(count, sizeof *g->slots);
+    g->appends = calloc(count, sizeof *g->appends);
+    g->tentatives = calloc(count, sizeof *g->tentatives);
+    return g->slots && g->appends && g->tentatives ? RATOON_OK : RATOON_ERR_NO_MEMORY;
+}
+
+static void group_free(group *g)
+{
+    for (size_t i = 0; i < g->tentatives_count; i++) {
+        ratoon__lineage_unref(g->tentatives[i].lineage);
+    }
+    free(g->slots);
+    free(g->appends);
+    free(g->tentatives);
+}
+
+/* Decides and appends a list of requests; gives the ones that have to be decided again. */
+static ratoon__request *group_commit(ratoon_store *s, ratoon__driver *d, ratoon__encoder *encoder,
+                                     ratoon__request *list, size_t count)
+{
+    group g;
+    ratoon__request *again = NULL, **again_last = &again;
+    ratoon_error failure;
+    if (group_new(&g, s, d, encoder, count) != RATOON_OK) {
+        for (ratoon__request *r = list; r != NULL; r = r->next) {
+            r->status = ratoon__fail(r->error, RATOON_ERR_NO_MEMORY, "out of memory");
+            r->settled = true;
+        }
+        group_free(&g);
+        return NULL;
+    }
+    size_t n = 0;
+    for (ratoon__request *r = list; r != NULL; r = r->next, n++) {
+        r->settled = false;
+        g.slots[n].request = r;
+        request_decide(&g, &g.slots[n]);
+    }
+    ratoon_status status = RATOON_OK;
+    if (g.appends_count > 0) {
+        status = d->ops->append(d, g.appends, g.appends_count, g.sync, &failure);
+    }
+    bool undone = false; /* a commit that later requests of the group were judged by was refused */
+    for (n = 0; n < count; n++) {
+        ratoon__request *r = g.slots[n].request;
+        bool repeat = false;
+        if (status != RATOON_OK && (g.slots[n].appended || g.slots[n].from_tentative)) {
+            ratoon__lineage_unref(g.slots[n].after);
+            ratoon__projection_forget(s, r->lineage);
+            r->status = status;
+            if (r->error != NULL) {
+                *r->error = failure;
+            }
+        } else if (status == RATOON_OK) {
+            repeat = request_settle(&g, &g.slots[n]) ||
+                     (!g.slots[n].appended && g.slots[n].from_tentative && undone);
+            undone = undone || (g.slots[n].appended && r->status != RATOON_OK);
+        }
+        if (repeat) {
+            *again_last = r;
+            again_last = &r->next;
+        } else {
+            r->settled = true; /* `done` is set under queue_lock, after the last use of r here */
+        }
+    }
+    /* `next` of what goes round again was rewired above while walking slots, not the list. */
+    *again_last = NULL;
+    group_free(&g);
+    return again;
+}
+
+static void finish_error(ratoon__request *r)
+{
+    if (r->status == RATOON_ERR_CONFLICT) {
+        (void)ratoon__fail(r->error, RATOON_ERR_CONFLICT,
+                           "the lineage kept changing; gave up after %u attempts",
+                           (uint32_t)RATOON__CONFLICTS_MAX);
+    } else if (r->status == RATOON_ERR_NO_MEMORY) {
+        (void)ratoon__fail(r->error, RATOON_ERR_NO_MEMORY, "out of memory");
+    } else if (r->status != RATOON_OK && r->error != NULL && r->error->code != r->status) {
+        (void)ratoon__fail(r->error, r->status, "%s", ratoon_status_text(r->status));
+    }
+}
+
+ratoon_status ratoon__commit_direct(ratoon_store *s, ratoon__driver *d, ratoon__request *r)
+{
+    /* Beside the committer, whose role may be taken by the very call that led here (a change of
+     * owner): the expected head keeps the two apart, and the encoder is its own. */
+    ratoon__encoder *encoder = ratoon__encoder_new();
+    if (encoder == NULL) {
+        return ratoon__fail(r->error, RATOON_ERR_NO_MEMORY, "out of memory");
+    }
+    r->done = false;
+    r->tries = 0;
+    r->after = NULL;
+    r->next = NULL;
+    while (group_commit(s, d, encoder, r, 1) != NULL) {
+        r->next = NULL;
+    }
+    ratoon__encoder_free(encoder);
+    finish_error(r);
+    return r->status;
+}
+
+/* Takes up to RATOON__GROUP_MAX requests off the queue. Caller holds queue_lock. */
+static ratoon__request *queue_take(ratoon_store *s, size_t *count)
+{
+    ratoon__request *list = s->queue;
+    ratoon__request **end = &list;
+    size_t n = 0;
+    while (*end != NULL && n < RATOON__GROUP_MAX) {
+        end = &(*end)->next;
+        n++;
+    }
+    s->queue = *end;
+    *end = NULL;
+    if (s->queue == NULL) {
+        s->last = &s->queue;
+    }
+    *count = n;
+    return list;
+}
+
+ratoon_status ratoon__commit_request(ratoon_store *s, ratoon__request *r)
+{
+    r->done = false;
+    r->tries = 0;
+    r->after = NULL;
+    r->next = NULL;
+    pthread_cond_init(&r->wake, NULL);
+    pthread_mutex_lock(&s->queue_lock);
+    *s->last = r;
+    s->last = &r->next;
+    while (!r->done) {
+        if (s->busy) {
+            pthread_cond_wait(&r->wake, &s->queue_lock);
+            continue;
+        }
+        s->busy = true;
+        size_t count = 0;
+        ratoon__request *list = queue_take(s, &count);
+        ratoon__request *members[RATOON__GROUP_MAX];
+        size_t n = 0;
+        for (ratoon__request *m = list; m != NULL; m = m->next) {
+            members[n++] = m;
+        }
+        pthread_mutex_unlock(&s->queue_lock);
+        ratoon__request *again = group_commit(s, s->driver, s->encoder, list, count);
+        pthread_mutex_lock(&s->queue_lock);
+        while (again != NULL) { /* back to the end of the queue */
+            ratoon__request *m = again;
+            again = m->next;
+            m->next = NULL;
+            *s->last = m;
+            s->last = &m->next;
+        }
+        s->busy = false;
+        for (size_t i = 0; i < n; i++) {
+            if (members[i]->settled) {
+                members[i]->done = true;
+                pthread_cond_signal(&members[i]->wake);
+            }
+        }
+        if (s->queue != NULL) { /* somebody else takes the role; if it is us, the loop does */
+            pthread_cond_signal(&s->queue->wake);
+        }
+    }
+    pthread_mutex_unlock(&s->queue_lock);
+    pthread_cond_destroy(&r->wake);
+    finish_error(r);
+    return r->status;
+}

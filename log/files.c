@@ -1,0 +1,96 @@
+/* Files that values of the state stand for (S10). */
+#include "log/store_impl.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_TYPE "application/vnd.ratoon.file+json"
+
+static ratoon_status file_digest(const char *path, char hex[65])
+{
+    ratoon_digest digest;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return RATOON_ERR_IO;
+    }
+    ratoon__sha256_stream *stream = ratoon__sha256_begin();
+    char block[65536];
+    ssize_t got = -1;
+    while (stream != NULL && (got = read(fd, block, sizeof block)) > 0) {
+        ratoon__sha256_add(stream, block, (size_t)got);
+    }
+    close(fd);
+    ratoon_status status = RATOON_ERR_NO_MEMORY;
+    if (stream != NULL) {
+        status = ratoon__sha256_end(stream, &digest);
+    }
+    if (status == RATOON_OK && got == 0) {
+        ratoon__digest_format(&digest, hex);
+        return RATOON_OK;
+    }
+    return status != RATOON_OK ? status : RATOON_ERR_IO;
+}
+
+/* What is wrong with the file a value stands for; NULL: nothing. */
+static const char *file_problem(ratoon__arena *a, const char *key, const char *json, size_t size)
+{
+    json_t *doc = json_loadb(json, size, 0, NULL);
+    const char *path = json_string_value(json_object_get(doc, "file"));
+    const char *recorded = json_string_value(json_object_get(doc, "sha256"));
+    json_int_t recorded_size = json_integer_value(json_object_get(doc, "size"));
+    ratoon__buf text = {0};
+    struct stat st;
+    char hex[65];
+    if (path == NULL) {
+        ratoon__buf_format(&text, "%s: its record names no file", key);
+    } else if (stat(path, &st) != 0) {
+        ratoon__buf_format(&text, "%s: %s is missing", key, path);
+    } else if ((json_int_t)st.st_size != recorded_size) {
+        ratoon__buf_format(&text, "%s: %s has %U bytes and had %U", key, path, (uint64_t)st.st_size,
+                           (uint64_t)recorded_size);
+    } else if (file_digest(path, hex) != RATOON_OK) {
+        ratoon__buf_format(&text, "%s: %s can't be read", key, path);
+    } else if (recorded == NULL || strcmp(hex, recorded) != 0) {
+        ratoon__buf_format(&text, "%s: %s has changed", key, path);
+    }
+    const char *problem = text.size > 0 ? ratoon__arena_strdup(a, text.data) : NULL;
+    ratoon__buf_free(&text);
+    json_decref(doc);
+    return problem;
+}
+
+ratoon_status ratoon__files_check(ratoon_store *s, ratoon__arena *a, const ratoon__state_view *v,
+                                  const char *const **changed, size_t *count, ratoon_error *error)
+{
+    const char **found = ratoon__arena_alloc(a, v->count * sizeof *found);
+    size_t n = 0;
+    if (found == NULL) {
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+    }
+    for (size_t i = 0; i < v->count; i++) {
+        const ratoon__value *value = v->entries[i].value;
+        if (strcmp(value->media_type, FILE_TYPE) != 0) {
+            continue;
+        }
+        ratoon_buffer bytes = {0};
+        ratoon_status status = ratoon__store_value(s, value, &bytes, error);
+        if (status != RATOON_OK) {
+            return status;
+        }
+        const char *problem = file_problem(a, value->key, bytes.data, bytes.size);
+        ratoon_buffer_free(&bytes);
+        if (problem != NULL) {
+            found[n++] = problem;
+        }
+    }
+    *changed = found;
+    *count = n;
+    return RATOON_OK;
+}

@@ -1,0 +1,512 @@
+/* Projections: the cache of present ones, loading from snapshot and log, and when to store the next
+ * snapshot. */
+#include "log/store_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t id_hash(ratoon_id id)
+{
+    uint64_t h; /* the tail of a UUIDv7 is random */
+    memcpy(&h, id.bytes + 8, sizeof h);
+    return h * 0x9E3779B97F4A7C15u;
+}
+
+/* The slot of an id, or the free one where it would go. Caller holds cache_lock. */
+static size_t slot_of(const ratoon_store *s, ratoon_id id)
+{
+    size_t i = (size_t)(id_hash(id) >> 20) % s->cache_capacity;
+    while (s->cache[i] != NULL && !ratoon_id_equal(s->cache[i]->id, id)) {
+        i = (i + 1) % s->cache_capacity;
+    }
+    return i;
+}
+
+static void slot_free(ratoon_store *s, size_t i)
+{
+    ratoon__lineage_unref(s->cache[i]->lineage);
+    free(s->cache[i]);
+    s->cache[i] = NULL;
+    s->cache_count--;
+    /* Open addressing: move what follows so that look-ups still find it. */
+    for (size_t j = (i + 1) % s->cache_capacity; s->cache[j] != NULL;
+         j = (j + 1) % s->cache_capacity) {
+        ratoon__cached *c = s->cache[j];
+        s->cache[j] = NULL;
+        s->cache[slot_of(s, c->id)] = c;
+    }
+}
+
+/* Makes room: the least recently used of a sample of slots goes. */
+static void evict_one(ratoon_store *s)
+{
+    size_t victim = SIZE_MAX;
+    size_t start = (size_t)(s->cache_clock * 0x9E3779B97F4A7C15u >> 24) % s->cache_capacity;
+    unsigned seen = 0;
+    for (size_t n = 0; n < s->cache_capacity && seen < 8; n++) {
+        size_t i = (start + n) % s->cache_capacity;
+        if (s->cache[i] != NULL) {
+            seen++;
+            if (victim == SIZE_MAX || s->cache[i]->used < s->cache[victim]->used) {
+                victim = i;
+            }
+        }
+    }
+    if (victim != SIZE_MAX) {
+        slot_free(s, victim);
+    }
+}
+
+/* Puts a version into the cache unless a newer one is there; gives its entry, or NULL when out of
+ * memory (then it just isn't cached). Caller holds cache_lock. */
+static ratoon__cached *cache_put(ratoon_store *s, const ratoon__lineage *l)
+{
+    size_t i = slot_of(s, l->id);
+    if (s->cache[i] == NULL) {
+        if (s->cache_count >= RATOON__CACHED_LINEAGES) {
+            evict_one(s);
+            i = slot_of(s, l->id);
+        }
+        ratoon__cached *c = calloc(1, sizeof *c);
+        if (c == NULL) {
+            return NULL;
+        }
+        c->id = l->id;
+        s->cache[i] = c;
+        s->cache_count++;
+    }
+    ratoon__cached *c = s->cache[i];
+    if (c->lineage == NULL || c->lineage->head < l->head) {
+        ratoon__lineage_unref(c->lineage);
+        c->lineage = ratoon__lineage_ref(l);
+    }
+    c->used = ++s->cache_clock;
+    return c;
+}
+
+static ratoon__lineage *cache_get(ratoon_store *s, ratoon_id root)
+{
+    ratoon__lineage *found = NULL;
+    pthread_mutex_lock(&s->cache_lock);
+    size_t i = slot_of(s, root);
+    if (s->cache[i] != NULL) {
+        s->cache[i]->used = ++s->cache_clock;
+        found = ratoon__lineage_ref(s->cache[i]->lineage);
+    }
+    pthread_mutex_unlock(&s->cache_lock);
+    return found;
+}
+
+void ratoon__projection_forget(ratoon_store *s, ratoon_id root)
+{
+    pthread_mutex_lock(&s->cache_lock);
+    size_t i = slot_of(s, root);
+    if (s->cache[i] != NULL) {
+        slot_free(s, i);
+    }
+    pthread_mutex_unlock(&s->cache_lock);
+}
+
+void ratoon__projections_free(ratoon_store *s)
+{
+    for (size_t i = 0; s->cache != NULL && i < s->cache_capacity; i++) {
+        if (s->cache[i] != NULL) {
+            ratoon__lineage_unref(s->cache[i]->lineage);
+            free(s->cache[i]);
+        }
+    }
+    free(s->cache);
+}
+
+/* ---- folding the log ---- */
+
+typedef struct fold_context {
+    ratoon_store *store;
+    ratoon__driver *driver;
+    ratoon__lineage *lineage;
+    ratoon__arena arena;
+    uint64_t to; /* last commit to fold in; 0: all */
+    size_t bytes;
+    ratoon_status status;
+    ratoon_error *error;
+} fold_context;
+
+static bool fold_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                     const void *data, size_t size)
+{
+    fold_context *f = ctx;
+    (void)position;
+    (void)lineage;
+    if (f->to != 0 && number > f->to) {
+        return false;
+    }
+    ratoon__commit commit;
+    ratoon_digest digest;
+    f->status = ratoon__decode(f->store, f->driver, data, size, &f->arena, &commit, f->error);
+    if (f->status == RATOON_OK) {
+        f->status = ratoon__sha256(data, size, &digest);
+        ratoon__lineage *next = NULL;
+        if (f->status == RATOON_OK) {
+            f->status = ratoon__fold(f->lineage, &commit, &digest, &next, f->error);
+        }
+        if (f->status == RATOON_OK) {
+            ratoon__lineage_unref(f->lineage);
+            f->lineage = next;
+            f->bytes += size;
+        }
+        ratoon__commit_release(&commit);
+    }
+    ratoon__arena_free(&f->arena);
+    return f->status == RATOON_OK;
+}
+
+/* Folds what comes after *lineage, up to commit `to` (0: all); *bytes counts the commits' size. */
+static ratoon_status fold_bytes(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage,
+                                uint64_t to, size_t *bytes, ratoon_error *error)
+{
+    fold_context f = {.store = s, .driver = d, .lineage = *lineage, .to = to, .error = error};
+    ratoon_status status =
+        d->ops->read(d, (*lineage)->id, (*lineage)->head + 1, true, false, fold_one, &f, error);
+    *lineage = f.lineage;
+    *bytes = f.bytes;
+    return status != RATOON_OK ? status : f.status;
+}
+
+ratoon_status ratoon__fold_range(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage,
+                                 uint64_t to, ratoon_error *error)
+{
+    size_t bytes = 0;
+    return fold_bytes(s, d, lineage, to, &bytes, error);
+}
+
+ratoon_status ratoon__store_fold_from(ratoon_store *s, ratoon__lineage **lineage, uint64_t to,
+                                      ratoon_error *error)
+{
+    return ratoon__fold_range(s, s->driver, lineage, to, error);
+}
+
+/* ---- snapshots ---- */
+
+typedef struct resolve_context {
+    ratoon_store *store;
+    ratoon__driver *driver;
+} resolve_context;
+
+static ratoon_pipeline *resolve(void *ctx, ratoon_digest digest)
+{
+    resolve_context *r = ctx;
+    ratoon_pipeline *p = NULL;
+    return ratoon__definition_load(r->store, r->driver, &digest, &p, NULL) == RATOON_OK ? p : NULL;
+}
+
+/* The newest snapshot at or before commit `number`, else an empty projection. A snapshot that can't
+ * be read is passed over: it is derived, the log has it all. */
+static ratoon_status from_snapshot(ratoon_store *s, ratoon__driver *d, ratoon_id root,
+                                   uint64_t number, ratoon__lineage **out, size_t *size,
+                                   ratoon_error *error)
+{
+    ratoon_buffer bytes = {0};
+    uint64_t at = 0;
+    *size = 0;
+    ratoon_status status = d->ops->snapshot_get(d, root, number, &at, &bytes, error);
+    if (status == RATOON_OK) {
+        resolve_context r = {s, d};
+        ratoon__lineage *l = NULL;
+        status = ratoon__snapshot_decode(bytes.data, bytes.size, resolve, &r, &l, error);
+        *size = bytes.size;
+        ratoon_buffer_free(&bytes);
+        if (status == RATOON_OK && ratoon_id_equal(l->id, root) && l->head == at) {
+            *out = l;
+            return RATOON_OK;
+        }
+        if (status == RATOON_OK) {
+            ratoon__lineage_unref(l);
+        }
+    } else if (status != RATOON_ERR_NOT_FOUND) {
+        return status;
+    }
+    *out = ratoon__lineage_new(root);
+    return *out != NULL ? RATOON_OK : ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+}
+
+static bool snapshot_due(const ratoon__cached *c)
+{
+    return c->lineage->events >= c->snapshot_event + RATOON__SNAPSHOT_EVENTS &&
+           c->bytes_since > c->snapshot_size;
+}
+
+void ratoon__projection_publish(ratoon_store *s, ratoon__driver *d, const ratoon__lineage *l,
+                                size_t commit_size)
+{
+    ratoon__lineage *to_store = NULL;
+    pthread_mutex_lock(&s->cache_lock);
+    ratoon__cached *c = cache_put(s, l);
+    if (c != NULL) {
+        c->bytes_since += commit_size;
+        if (snapshot_due(c)) {
+            to_store = ratoon__lineage_ref(c->lineage);
+            c->bytes_since = 0;
+            c->snapshot_event = c->lineage->events;
+        }
+    }
+    pthread_mutex_unlock(&s->cache_lock);
+    if (to_store == NULL) {
+        return;
+    }
+    ratoon__buf bytes = {0};
+    if (ratoon__snapshot_encode(to_store, &bytes) == RATOON_OK) {
+        /* Derived: a snapshot that could not be stored costs time later, nothing else. */
+        (void)d->ops->snapshot_put(d, to_store->id, to_store->head, bytes.data, bytes.size, NULL);
+        pthread_mutex_lock(&s->cache_lock);
+        size_t i = slot_of(s, to_store->id);
+        if (s->cache[i] != NULL) {
+            s->cache[i]->snapshot_size = bytes.size;
+        }
+        pthread_mutex_unlock(&s->cache_lock);
+    }
+    ratoon__buf_free(&bytes);
+    ratoon__lineage_unref(to_store);
+}
+
+/* ---- loading ---- */
+
+ratoon_status ratoon__projection_load(ratoon_store *s, ratoon__driver *d, ratoon_id root,
+                                      bool must_be_fresh, ratoon__lineage **out,
+                                      ratoon_error *error)
+{
+    ratoon__lineage *l = cache_get(s, root);
+    if (l != NULL && !must_be_fresh) {
+        *out = l;
+        return RATOON_OK;
+    }
+    uint64_t head = 0;
+    ratoon_status status = d->ops->head(d, root, &head, error);
+    if (status != RATOON_OK || (l != NULL && l->head >= head)) {
+        if (status == RATOON_OK) {
+            *out = l;
+        } else {
+            ratoon__lineage_unref(l);
+        }
+        return status;
+    }
+    if (head == 0) {
+        ratoon__lineage_unref(l);
+        char text[RATOON_ID_TEXT];
+        ratoon_id_format(root, text);
+        return ratoon__fail(error, RATOON_ERR_NOT_FOUND, "there is no lineage %s", text);
+    }
+    size_t snapshot_size = 0;
+    size_t bytes = 0;
+    bool from_store = l == NULL;
+    if (from_store) {
+        status = from_snapshot(s, d, root, UINT64_MAX, &l, &snapshot_size, error);
+    }
+    uint64_t snapshot_event = status == RATOON_OK ? l->events : 0;
+    if (status == RATOON_OK) {
+        status = fold_bytes(s, d, &l, 0, &bytes, error);
+    }
+    if (status != RATOON_OK) {
+        ratoon__lineage_unref(l);
+        return status;
+    }
+    pthread_mutex_lock(&s->cache_lock);
+    ratoon__cached *c = cache_put(s, l);
+    if (c != NULL && from_store) {
+        c->snapshot_size = snapshot_size;
+        c->snapshot_event = snapshot_event;
+        c->bytes_since = bytes;
+    } else if (c != NULL) {
+        c->bytes_since += bytes;
+    }
+    pthread_mutex_unlock(&s->cache_lock);
+    for (uint32_t i = 0; i < l->runs_count; i++) {
+        ratoon__root_remember(s, l->runs[i]->fixed->id, root);
+    }
+    *out = l;
+    return RATOON_OK;
+}
+
+ratoon_status ratoon__store_lineage(ratoon_store *s, ratoon_id root, ratoon__lineage **out,
+                                    ratoon_error *error)
+{
+    return ratoon__projection_load(s, s->driver, root, true, out, error);
+}
+
+void ratoon__root_remember(ratoon_store *s, ratoon_id run, ratoon_id root)
+{
+    size_t i = (size_t)(id_hash(run) >> 32) % RATOON__CACHED_ROOTS;
+    pthread_mutex_lock(&s->cache_lock);
+    s->roots[i].run = run;
+    s->roots[i].root = root;
+    pthread_mutex_unlock(&s->cache_lock);
+}
+
+ratoon_status ratoon__root_of(ratoon_store *s, ratoon__driver *d, ratoon_id run, ratoon_id *root,
+                              ratoon_error *error)
+{
+    size_t i = (size_t)(id_hash(run) >> 32) % RATOON__CACHED_ROOTS;
+    pthread_mutex_lock(&s->cache_lock);
+    bool known = !ratoon_id_is_zero(run) && ratoon_id_equal(s->roots[i].run, run);
+    ratoon_id found = s->roots[i].root;
+    pthread_mutex_unlock(&s->cache_lock);
+    if (!known) {
+        ratoon_status status = d->ops->run_get(d, run, &found, error);
+        if (status == RATOON_ERR_NOT_FOUND) {
+            char text[RATOON_ID_TEXT];
+            ratoon_id_format(run, text);
+            (void)ratoon__fail(error, RATOON_ERR_NOT_FOUND, "there is no run %s in this store",
+                               text);
+            ratoon__hint(error, "`ratoon list` shows the runs there are");
+            return RATOON_ERR_NOT_FOUND;
+        }
+        if (status != RATOON_OK) {
+            return status;
+        }
+        ratoon__root_remember(s, run, found);
+    }
+    *root = found;
+    return RATOON_OK;
+}
+
+ratoon_status ratoon__store_run(ratoon_store *s, ratoon_id run, ratoon__lineage **lineage,
+                                const ratoon__run **out, ratoon_error *error)
+{
+    ratoon_id root;
+    ratoon__lineage *l = NULL;
+    ratoon_status status = ratoon__root_of(s, s->driver, run, &root, error);
+    if (status == RATOON_OK) {
+        status = ratoon__store_lineage(s, root, &l, error);
+    }
+    if (status != RATOON_OK) {
+        return status;
+    }
+    const ratoon__run *r = ratoon__lineage_run(l, run);
+    if (r == NULL) {
+        char text[RATOON_ID_TEXT];
+        ratoon_id_format(run, text);
+        ratoon__lineage_unref(l);
+        return ratoon__fail(error, RATOON_ERR_NOT_FOUND, "there is no run %s in this store", text);
+    }
+    *lineage = l;
+    *out = r;
+    return RATOON_OK;
+}
+
+/* ---- at an event number ---- */
+
+typedef struct peek_context {
+    uint64_t first_event;
+    ratoon_status status;
+    ratoon_error *error;
+} peek_context;
+
+static bool peek_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                     const void *data, size_t size)
+{
+    peek_context *p = ctx;
+    ratoon__commit head;
+    (void)position;
+    (void)lineage;
+    (void)number;
+    p->status = ratoon__commit_peek(data, size, &head, p->error);
+    p->first_event = p->status == RATOON_OK ? head.first_event : 0;
+    return false;
+}
+
+/* The last commit whose first event is at or before `event`: events are numbered without gaps, so a
+ * search by halves finds it. */
+static ratoon_status commit_of_event(ratoon_store *s, const ratoon__lineage *now, uint64_t event,
+                                     uint64_t *out, ratoon_error *error)
+{
+    uint64_t low = 1;
+    uint64_t high = now->head;
+    while (low < high) {
+        uint64_t middle = low + (high - low + 1) / 2;
+        peek_context p = {.error = error};
+        ratoon_status status =
+            s->driver->ops->read(s->driver, now->id, middle, true, false, peek_one, &p, error);
+        if (status != RATOON_OK || p.status != RATOON_OK) {
+            return status != RATOON_OK ? status : p.status;
+        }
+        if (p.first_event != 0 && p.first_event <= event) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    *out = low;
+    return RATOON_OK;
+}
+
+typedef struct part_context {
+    fold_context fold;
+    uint64_t event;
+} part_context;
+
+static bool fold_part(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                      const void *data, size_t size)
+{
+    part_context *p = ctx;
+    fold_context *f = &p->fold;
+    (void)position;
+    (void)lineage;
+    (void)number;
+    ratoon__commit commit;
+    f->status = ratoon__decode(f->store, f->driver, data, size, &f->arena, &commit, f->error);
+    if (f->status == RATOON_OK) {
+        ratoon__lineage *next = NULL;
+        size_t events = (size_t)(p->event - commit.first_event + 1);
+        events = events < commit.events_count ? events : commit.events_count;
+        f->status = ratoon__fold_part(f->lineage, &commit, events, &next, f->error);
+        if (f->status == RATOON_OK) {
+            ratoon__lineage_unref(f->lineage);
+            f->lineage = next;
+        }
+        ratoon__commit_release(&commit);
+    }
+    ratoon__arena_free(&f->arena);
+    return false;
+}
+
+ratoon_status ratoon__store_lineage_at(ratoon_store *s, ratoon_id root, uint64_t event,
+                                       ratoon__lineage **out, ratoon_error *error)
+{
+    ratoon__lineage *now = NULL;
+    ratoon__lineage *l = NULL;
+    uint64_t commit = 0;
+    size_t size = 0;
+    ratoon_status status = ratoon__store_lineage(s, root, &now, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    if (event == 0 || event > now->events) {
+        status = ratoon__fail(error, RATOON_ERR_USAGE,
+                              "event %U is outside the lineage's history, which has events 1 to %U",
+                              event, now->events);
+    } else if (event == now->events) {
+        *out = now;
+        return RATOON_OK;
+    } else {
+        status = commit_of_event(s, now, event, &commit, error);
+    }
+    ratoon__lineage_unref(now);
+    if (status == RATOON_OK) {
+        status = from_snapshot(s, s->driver, root, commit - 1, &l, &size, error);
+    }
+    if (status == RATOON_OK && l->head + 1 < commit) {
+        status = ratoon__fold_range(s, s->driver, &l, commit - 1, error);
+    }
+    if (status == RATOON_OK) {
+        part_context p = {.fold = {.store = s, .driver = s->driver, .lineage = l, .error = error},
+                          .event = event};
+        status = s->driver->ops->read(s->driver, root, commit, true, false, fold_part, &p, error);
+        l = p.fold.lineage;
+        status = status != RATOON_OK ? status : p.fold.status;
+    }
+    if (status != RATOON_OK) {
+        ratoon__lineage_unref(l);
+        return status;
+    }
+    *out = l;
+    return RATOON_OK;
+}

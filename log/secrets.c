@@ -1,0 +1,96 @@
+/* Secrets: only a keyed digest of one is ever written (E08). */
+#include "log/store_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SECRET_BYTES 32
+
+/* The store's key, made at its first use: a file of 32 random bytes, mode 0600. */
+static ratoon_status secret_file(const char *store_path, uint8_t key[SECRET_BYTES],
+                                 ratoon_error *error)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/secret.key", store_path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0) {
+        bool good = ratoon__random(key, SECRET_BYTES) == RATOON_OK &&
+                    write(fd, key, SECRET_BYTES) == SECRET_BYTES && fsync(fd) == 0;
+        int reason = errno;
+        close(fd);
+        if (!good) {
+            unlink(path);
+            return ratoon__fail(error, RATOON_ERR_IO, "%s can't be written: %s", path,
+                                strerror(reason));
+        }
+        return RATOON_OK;
+    }
+    /* Somebody else may be between creating and writing it: give that a moment. */
+    for (int tries = 0; tries < 100; tries++) {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        ssize_t got = fd < 0 ? -1 : read(fd, key, SECRET_BYTES);
+        if (fd >= 0) {
+            close(fd);
+        }
+        if (got == SECRET_BYTES) {
+            return RATOON_OK;
+        }
+        usleep(10000);
+    }
+    return ratoon__fail(error, RATOON_ERR_DAMAGED, "%s can't be read as a key of %u bytes", path,
+                        (uint32_t)SECRET_BYTES);
+}
+
+static ratoon_status secret_key(ratoon_store *s, ratoon_error *error)
+{
+    ratoon_status status = RATOON_OK;
+    pthread_mutex_lock(&s->secret_lock);
+    if (!s->secret_known) {
+        status = s->path[0] == '\0' ? ratoon__random(s->secret, SECRET_BYTES)
+                                    : secret_file(s->path, s->secret, error);
+        s->secret_known = status == RATOON_OK;
+    }
+    pthread_mutex_unlock(&s->secret_lock);
+    return status;
+}
+
+ratoon_status ratoon__prepare_params(ratoon_store *s, ratoon__arena *a, const ratoon_pipeline *p,
+                                     const ratoon_pair *in, size_t count, const ratoon_pair **plain,
+                                     size_t *plain_count, const ratoon__param **secrets,
+                                     size_t *secrets_count, ratoon_error *error)
+{
+    ratoon_pair *keep = ratoon__arena_alloc(a, count * sizeof *keep);
+    ratoon__param *digests = ratoon__arena_alloc(a, count * sizeof *digests);
+    size_t kept = 0, hidden = 0;
+    if (keep == NULL || digests == NULL) {
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+    }
+    for (size_t i = 0; i < count; i++) {
+        int32_t def = ratoon__pipeline_param_find(p, in[i].name);
+        if (def < 0 || !p->params[def].secret) {
+            keep[kept++] = in[i];
+            continue;
+        }
+        ratoon_digest digest;
+        char text[13 + 65] = "hmac-sha256:";
+        ratoon_status status = secret_key(s, error);
+        if (status == RATOON_OK) {
+            status = ratoon__hmac_sha256(s->secret, SECRET_BYTES, in[i].value, strlen(in[i].value),
+                                         &digest);
+        }
+        if (status != RATOON_OK) {
+            return status;
+        }
+        ratoon__digest_format(&digest, text + 12);
+        digests[hidden++] = (ratoon__param){
+            .name = in[i].name, .text = ratoon__arena_strdup(a, text), .secret = true};
+    }
+    *plain = keep;
+    *plain_count = kept;
+    *secrets = digests;
+    *secrets_count = hidden;
+    return RATOON_OK;
+}
