@@ -1,6 +1,7 @@
-/* RocksDB holds a store by a POSIX lock on its file LOCK. To ask for the holder with F_GETLK the
- * file would have to be opened, and closing it again would drop the lock if this very process held
- * it; /proc/locks tells the same and touches nothing. */
+/* An owner holds a flock on STORE/locks/owner, and RocksDB a POSIX lock on its own file LOCK. A
+ * flock doesn't tell its holder, and to ask for that of the other one the file would have to be
+ * opened, which drops the lock on closing it if this very process holds it; /proc/locks tells both
+ * and touches nothing. */
 #include "log/store_holder.h"
 
 #include <ctype.h>
@@ -12,7 +13,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define LOCK_FILE "LOCK"
 #define LINE_SIZE 256
 
 static void read_name(pid_t pid, char name[RATOON__PROCESS_NAME_SIZE])
@@ -39,7 +39,7 @@ static void read_name(pid_t pid, char name[RATOON__PROCESS_NAME_SIZE])
     name[size] = '\0';
 }
 
-/* The writer of the lock on a file, from "1: POSIX  ADVISORY  WRITE 1948 fe:00:10955112 0 EOF".
+/* The writer of the lock on a file, from "1: FLOCK  ADVISORY  WRITE 1948 fe:00:10955112 0 EOF".
  * The device in that line is the file system's own, which stat() hides on some stacked ones: a line
  * that fits but for the device counts as long as it is the only one. */
 static pid_t find_pid(const struct stat *file)
@@ -57,8 +57,8 @@ static pid_t find_pid(const struct stat *file)
         unsigned major_number;
         unsigned minor_number;
         uint64_t inode;
-        if (sscanf(line, "%*s POSIX %*s WRITE %ld %x:%x:%" SCNu64, &pid, &major_number,
-                   &minor_number, &inode) != 4 ||
+        if (sscanf(line, "%*s %*s %*s WRITE %ld %x:%x:%" SCNu64, &pid, &major_number, &minor_number,
+                   &inode) != 4 ||
             inode != (uint64_t)file->st_ino || pid <= 0) {
             continue;
         }
@@ -78,14 +78,15 @@ bool ratoon__store_holder_find(const char *path, ratoon__store_holder *out)
     if (folder < 0) {
         return false;
     }
-    struct stat file;
-    bool there = fstatat(folder, LOCK_FILE, &file, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!there) {
-        /* RocksDB's files may lie in a folder of their own. */
-        there = fstatat(folder, "db/" LOCK_FILE, &file, AT_SYMLINK_NOFOLLOW) == 0;
+    static const char *const files[] = {"locks/owner", "db/LOCK"};
+    pid_t pid = 0;
+    for (size_t i = 0; pid == 0 && i < sizeof files / sizeof files[0]; i++) {
+        struct stat file;
+        if (fstatat(folder, files[i], &file, AT_SYMLINK_NOFOLLOW) == 0) {
+            pid = find_pid(&file);
+        }
     }
     close(folder);
-    pid_t pid = there ? find_pid(&file) : 0;
     if (pid == 0) {
         return false;
     }
