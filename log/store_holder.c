@@ -32,9 +32,8 @@ static void read_name(pid_t pid, char name[RATOON__PROCESS_NAME_SIZE])
         size--;
     }
     for (ssize_t i = 0; i < size; i++) {
-        if (iscntrl((unsigned char)name[i])) {
-            name[i] = ' ';
-        }
+        unsigned char byte = (unsigned char)name[i];
+        name[i] = iscntrl(byte) ? ' ' : byte < 0x80 ? name[i] : '?'; /* a message is UTF-8 */
     }
     name[size] = '\0';
 }
