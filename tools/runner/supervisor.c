@@ -1,0 +1,274 @@
+/* The supervisor: a small process between the executor and a stage's command (E06).
+ *
+ *   ratoon __supervise LOCK GRACE_MS CWD COMMAND [ARGUMENT…]
+ *
+ * Descriptor 3 is a socket to the executor. Its end, whatever caused it, means that the executor is
+ * gone: everything below is killed. From the executor come the bytes 'T' (SIGTERM to the command's
+ * process group) and 'K' (SIGKILL to everything). To the executor go lines: "X STEP ERRNO" where
+ * the command could not be executed, "W STATUS" with its wait status. The process exits, and with
+ * it the lock on LOCK, when no descendant is left: it is a child subreaper, so none can hide. */
+#include "tools/runner/descendants.h"
+#include "tools/runner/lock.h"
+#include "tools/runner/runner.h"
+#include "tools/runner/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINGER_MS 500   /* what is left behind may end by itself for so long */
+#define KILL_EVERY_MS 5 /* between two rounds of killing */
+
+typedef struct supervisor {
+    int signals;
+    pid_t command;
+    bool command_ended, killing, executor_gone;
+    bool terminated; /* the descendants left behind were asked to end */
+    uint64_t grace_ms;
+    uint64_t deadline_ms; /* of the present phase after the command's end */
+} supervisor;
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void report(const char *format, int a, int b)
+{
+    char line[64];
+    int size = snprintf(line, sizeof(line), format, a, b);
+    (void)!send(RUNNER__CONTROL_FD, line, (size_t)size, MSG_NOSIGNAL);
+}
+
+static bool executor_alive(void)
+{
+    struct pollfd p = {.fd = RUNNER__CONTROL_FD, .events = POLLIN};
+    if (poll(&p, 1, 0) <= 0) {
+        return true;
+    }
+    char byte;
+    ssize_t n = recv(RUNNER__CONTROL_FD, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+/* In the forked child. What fails is written to `errors`, which closes on success. */
+static void execute(const char *cwd, char **argv, int errors, pid_t parent)
+{
+    int failed[2] = {RUNNER__STEP_SETUP, 0};
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int s = 1; s < NSIG; s++) {
+        if (s != SIGKILL && s != SIGSTOP) {
+            (void)signal(s, SIG_DFL);
+        }
+    }
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (getppid() == parent) {
+        failed[0] = RUNNER__STEP_CHDIR;
+        if (chdir(cwd) == 0) {
+            failed[0] = RUNNER__STEP_EXEC;
+            (void)execvp(argv[0], argv);
+        }
+        failed[1] = errno;
+        (void)!write(errors, failed, sizeof(failed));
+    }
+    _exit(127);
+}
+
+/* Starts the command; false, and reported, where it could not be executed. */
+static bool start(supervisor *s, const char *cwd, char **argv)
+{
+    int errors[2];
+    if (pipe2(errors, O_CLOEXEC) != 0) {
+        report("X %d %d\n", RUNNER__STEP_SETUP, errno);
+        return false;
+    }
+    pid_t parent = getpid();
+    s->command = fork();
+    if (s->command == 0) {
+        execute(cwd, argv, errors[1], parent);
+    }
+    if (s->command < 0) {
+        report("X %d %d\n", RUNNER__STEP_SETUP, errno);
+        return false;
+    }
+    (void)setpgid(s->command, s->command);
+    close(errors[1]);
+    int failed[2];
+    ssize_t n;
+    do {
+        n = read(errors[0], failed, sizeof(failed));
+    } while (n < 0 && errno == EINTR);
+    close(errors[0]);
+    if (n == (ssize_t)sizeof(failed)) {
+        report("X %d %d\n", failed[0], failed[1]);
+        (void)waitpid(s->command, NULL, 0);
+        return false;
+    }
+    /* Its output is its own: these would keep the pipes open. */
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; null >= 0 && fd < 3; fd++) {
+        (void)dup2(null, fd);
+    }
+    return true;
+}
+
+/* Collects what has ended; false when no child is left. */
+static bool reap(supervisor *s)
+{
+    for (;;) {
+        int status;
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid == 0) {
+            return true;
+        }
+        if (pid < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return false;
+        }
+        if (pid == s->command) {
+            s->command_ended = true;
+            s->deadline_ms = now_ms() + (s->terminated ? s->grace_ms : LINGER_MS);
+            report("W %d\n", status, 0);
+        }
+    }
+}
+
+static void terminate(supervisor *s)
+{
+    s->terminated = true;
+    if (s->command_ended) {
+        runner__descendants_signal(SIGTERM);
+        return;
+    }
+    (void)kill(-s->command, SIGTERM);
+    (void)kill(-s->command, SIGCONT);
+}
+
+static void take_orders(supervisor *s)
+{
+    char bytes[16];
+    ssize_t n = recv(RUNNER__CONTROL_FD, bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        s->executor_gone = true;
+        s->killing = true;
+    }
+    for (ssize_t i = 0; i < n; i++) {
+        if (bytes[i] == 'K') {
+            s->killing = true;
+        } else if (bytes[i] == 'T') {
+            terminate(s);
+        }
+    }
+}
+
+static void take_signals(supervisor *s)
+{
+    struct signalfd_siginfo info;
+    while (read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo != SIGCHLD) {
+            terminate(s);
+        }
+    }
+}
+
+/* After the command's end: what it left behind may end, is asked to, is killed. */
+static void next_phase(supervisor *s)
+{
+    if (!s->command_ended || s->killing || now_ms() < s->deadline_ms) {
+        return;
+    }
+    if (s->terminated) {
+        s->killing = true;
+        return;
+    }
+    terminate(s);
+    s->deadline_ms = now_ms() + s->grace_ms;
+}
+
+static int wait_ms(const supervisor *s)
+{
+    if (s->killing) {
+        return KILL_EVERY_MS;
+    }
+    if (!s->command_ended) {
+        return -1;
+    }
+    uint64_t now = now_ms();
+    uint64_t left = s->deadline_ms > now ? s->deadline_ms - now : 0;
+    return left > 60000 ? 60000 : (int)left;
+}
+
+static void supervise(supervisor *s)
+{
+    while (reap(s)) {
+        next_phase(s);
+        if (s->killing) {
+            (void)kill(-s->command, SIGKILL);
+            runner__descendants_signal(SIGKILL);
+        }
+        struct pollfd polled[2] = {
+            {.fd = s->signals, .events = POLLIN},
+            {.fd = s->executor_gone ? -1 : RUNNER__CONTROL_FD, .events = POLLIN},
+        };
+        if (poll(polled, 2, wait_ms(s)) <= 0) {
+            continue;
+        }
+        if (polled[1].revents != 0) {
+            take_orders(s);
+        }
+        if (polled[0].revents != 0) {
+            take_signals(s);
+        }
+    }
+}
+
+int runner_supervisor_main(int argc, char **argv)
+{
+    if (argc < 6) {
+        fputs("ratoon: USAGE: __supervise LOCK GRACE_MS CWD COMMAND [ARGUMENT…]\n", stderr);
+        return 2;
+    }
+    supervisor s = {.grace_ms = strtoull(argv[3], NULL, 10)};
+    (void)close_range(RUNNER__CONTROL_FD + 1, ~0U, 0);
+    (void)fcntl(RUNNER__CONTROL_FD, F_SETFD, FD_CLOEXEC);
+    (void)setsid();
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    sigset_t all;
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    sigset_t taken;
+    (void)sigemptyset(&taken);
+    (void)sigaddset(&taken, SIGCHLD);
+    (void)sigaddset(&taken, SIGTERM);
+    (void)sigaddset(&taken, SIGINT);
+    (void)sigaddset(&taken, SIGHUP);
+    s.signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
+    int lock = runner__lock_shared(argv[2]);
+    if (s.signals < 0 || lock < 0) {
+        report("X %d %d\n", RUNNER__STEP_SETUP, errno);
+        _exit(1);
+    }
+    /* First the lock, then this look: whoever found the lock free before came after an executor
+     * that is gone already. */
+    if (executor_alive() && start(&s, argv[4], argv + 5)) {
+        supervise(&s);
+    }
+    _exit(0);
+}
