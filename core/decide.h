@@ -50,6 +50,11 @@ ratoon_status ratoon__decide_create(const ratoon__create_request *request,
 ratoon_status ratoon__scope_of(const ratoon_pipeline *p, const ratoon__param *params, size_t count,
                                ratoon__arena *arena, const char **out, ratoon_error *error);
 
+/* The scope of the run that a request would create, for looking up its holder (R10): goes into
+ * facts->claimed_scope. NULL where there is none. PARAM_INVALID as by the decision itself. */
+ratoon_status ratoon__create_scope(const ratoon__create_request *request, ratoon__arena *arena,
+                                   const char **out, ratoon_error *error);
+
 /* ---- retry: plan, refusals, events (R01-R17, R24, R25, S03, S04) ---- */
 typedef struct ratoon__retry_request {
     ratoon_id run;                      /* of the branch, new */
@@ -119,7 +124,6 @@ ratoon_status ratoon__retry_state(const ratoon__lineage *l, const ratoon__retry_
  * NULL: none. PARAM_INVALID where a parameter does not fit. */
 ratoon_status ratoon__retry_scope(const ratoon__run *parent, const ratoon__retry_request *request,
                                   ratoon__arena *arena, const char **out);
-
 /* ---- life cycle ---- */
 typedef struct ratoon__op {
     const ratoon_op *op;             /* as asked for */

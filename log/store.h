@@ -13,8 +13,8 @@ ratoon_status ratoon__store_run(ratoon_store *s, ratoon_id run, ratoon__lineage 
 /* The projection right after event number `event` of the lineage: nearest snapshot, then a fold. */
 ratoon_status ratoon__store_lineage_at(ratoon_store *s, ratoon_id root, uint64_t event,
                                        ratoon__lineage **out, ratoon_error *error);
-/* Folds the commits from, ... into *lineage (which is replaced); to: last commit number, 0: all. With
- * no snapshots: pass a new lineage. */
+/* Folds the commits from, ... into *lineage (which is replaced); to: last commit number, 0: all.
+ * With no snapshots: pass a new lineage. */
 ratoon_status ratoon__store_fold_from(ratoon_store *s, ratoon__lineage **lineage, uint64_t to,
                                       ratoon_error *error);
 /* A definition by digest, from the cache or its stored canonical form; a new reference. */
@@ -35,5 +35,17 @@ ratoon__driver *ratoon__store_driver(ratoon_store *s);
 uint32_t ratoon__store_max_depth(const ratoon_store *s);
 ratoon_id ratoon__store_executor(const ratoon_store *s);
 
-/* Defined in replay/, used by ratoon_feed_next() there and by nothing in log/. */
+/* ---- planning a retry: shared by creation (log) and preview (replay) ---- */
+typedef struct ratoon__retry_context {
+    ratoon_store *store;
+    const ratoon_retry_options *options;
+    ratoon__retry_request request;
+    ratoon__facts facts_extra; /* files and differences */
+    ratoon__plan plan;
+    char token[65];
+} ratoon__retry_context;
+/* Plans without appending. Refusals are in the plan, and are no failure of the call. The plan lives
+ * in the arena, but for out->plan.canonical, which the caller frees. */
+ratoon_status ratoon__retry_plan(ratoon_store *s, const ratoon_retry_options *options,
+                                 ratoon__arena *a, ratoon__retry_context *out, ratoon_error *error);
 #endif

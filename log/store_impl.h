@@ -167,15 +167,4 @@ ratoon_status ratoon__recover_runs(ratoon_store *s, ratoon__driver *d, ratoon_id
                                    ratoon_error *error);
 ratoon__run_row ratoon__row_of(const ratoon__run *r);
 
-/* ---- requests_retry.c: shared by creation and preview ---- */
-typedef struct ratoon__retry_context {
-    ratoon_store *store;
-    const ratoon_retry_options *options;
-    ratoon__retry_request request;
-    ratoon__facts facts_extra; /* files and differences */
-    ratoon__plan plan;
-    char token[65];
-} ratoon__retry_context;
-ratoon_status ratoon__retry_plan(ratoon_store *s, const ratoon_retry_options *options,
-                                 ratoon__arena *a, ratoon__retry_context *out, ratoon_error *error);
 #endif

@@ -1,0 +1,170 @@
+/* The live feed (Q06): every commit in one total order, from any position, without a gap or a
+ * repeat. Commits are read a batch ahead and handed out one by one. */
+#include "replay/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FEED_BATCH 64 /* commits read ahead */
+
+typedef struct entry {
+    uint64_t position, number;
+    ratoon_id lineage;
+    void *data; /* malloc'ed, so aligned for any type */
+    size_t size;
+} entry;
+
+struct ratoon_feed {
+    ratoon_store *store;
+    uint64_t next; /* position to read on from */
+    entry entries[FEED_BATCH];
+    size_t count, taken;
+    bool failed;
+    ratoon_buffer json; /* of the item handed out last */
+    ratoon_id *runs;
+    const char **types;
+};
+
+ratoon_status ratoon_feed_open(ratoon_store *store, uint64_t from, ratoon_feed **out,
+                               ratoon_error *error)
+{
+    ratoon_feed *feed = calloc(1, sizeof *feed);
+    if (feed == NULL) {
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+    }
+    feed->store = store;
+    feed->next = from == 0 ? 1 : from;
+    *out = feed;
+    return RATOON_OK;
+}
+
+ratoon_status ratoon_feed_end(ratoon_store *store, uint64_t *position, ratoon_error *error)
+{
+    ratoon__driver *d = ratoon__store_driver(store);
+    return d->ops->end(d, position, error);
+}
+
+static void entries_clear(ratoon_feed *feed)
+{
+    for (size_t i = 0; i < feed->count; i++) {
+        free(feed->entries[i].data);
+    }
+    feed->count = 0;
+    feed->taken = 0;
+}
+
+void ratoon_feed_close(ratoon_feed *feed)
+{
+    if (feed != NULL) {
+        entries_clear(feed);
+        ratoon_buffer_free(&feed->json);
+        free(feed->runs);
+        free(feed->types);
+        free(feed);
+    }
+}
+
+static bool take_commit(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                        const void *data, size_t size)
+{
+    ratoon_feed *feed = ctx;
+    entry *e = &feed->entries[feed->count];
+    *e = (entry){.position = position, .number = number, .lineage = lineage, .size = size};
+    e->data = malloc(size == 0 ? 1 : size);
+    if (e->data == NULL) {
+        feed->failed = true;
+        return false;
+    }
+    memcpy(e->data, data, size);
+    feed->count++;
+    feed->next = position + 1;
+    return feed->count < FEED_BATCH;
+}
+
+/* The definition of the run an event is about, to name its stages; a new reference or NULL. */
+static ratoon_pipeline *definition_of(ratoon_store *s, const ratoon__lineage *l, ratoon_id run)
+{
+    const ratoon__run *r = l != NULL ? ratoon__lineage_run(l, run) : NULL;
+    (void)s;
+    return r != NULL ? ratoon__pipeline_ref(r->pipeline) : NULL;
+}
+
+static ratoon_status item_of(ratoon_feed *feed, const entry *e, const ratoon__commit *commit,
+                             ratoon_feed_item *out, ratoon_error *error)
+{
+    ratoon__lineage *l = NULL;
+    ratoon_id *runs = realloc(feed->runs, (commit->events_count + 1) * sizeof *runs);
+    feed->runs = runs != NULL ? runs : feed->runs;
+    const char **types = realloc(feed->types, (commit->events_count + 1) * sizeof *types);
+    feed->types = types != NULL ? types : feed->types;
+    if (runs == NULL || types == NULL) {
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+    }
+    ratoon_status status = ratoon__store_lineage(feed->store, e->lineage, &l, error);
+    if (status != RATOON_OK && status != RATOON_ERR_NOT_FOUND) {
+        return status;
+    }
+    json_t *events = json_array();
+    for (size_t i = 0; i < commit->events_count; i++) {
+        const ratoon__event *event = &commit->events[i];
+        ratoon_pipeline *p = definition_of(feed->store, l, event->run);
+        json_array_append_new(events, ratoon__json_event(commit, i, p));
+        ratoon__pipeline_unref(p);
+        runs[i] = event->run;
+        types[i] = ratoon__event_type_name(event->type);
+    }
+    ratoon__lineage_unref(l);
+    json_t *doc = json_pack("{s:i,s:I,s:o,s:I,s:o,s:o}", "schema", RATOON__SCHEMA, "position",
+                            (json_int_t)e->position, "lineage", ratoon__json_id(e->lineage),
+                            "commit", (json_int_t)e->number, "time",
+                            ratoon__json_time(commit->time_us), "events", events);
+    ratoon_buffer_free(&feed->json);
+    feed->json = (ratoon_buffer){0};
+    status = ratoon__json_finish(doc, &feed->json, error);
+    if (status == RATOON_OK) {
+        *out = (ratoon_feed_item){.position = e->position,
+                                  .lineage = e->lineage,
+                                  .commit = e->number,
+                                  .time_us = commit->time_us,
+                                  .json = feed->json,
+                                  .runs = runs,
+                                  .types = types,
+                                  .events = commit->events_count};
+    }
+    return status;
+}
+
+ratoon_status ratoon_feed_next(ratoon_feed *feed, uint32_t timeout_ms, ratoon_feed_item *out,
+                               ratoon_error *error)
+{
+    ratoon__driver *d = ratoon__store_driver(feed->store);
+    if (feed->taken == feed->count) {
+        entries_clear(feed);
+        ratoon_status status = d->ops->tail(d, feed->next, timeout_ms, take_commit, feed, error);
+        if (feed->failed) {
+            feed->failed = false;
+            status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+        }
+        if (status != RATOON_OK) {
+            return status;
+        }
+        if (feed->count == 0) {
+            return ratoon__fail(error, RATOON_ERR_TIMED_OUT, "no commit came within %u ms",
+                                timeout_ms);
+        }
+    }
+    const entry *e = &feed->entries[feed->taken];
+    ratoon__arena arena = {0};
+    ratoon__commit commit;
+    ratoon_status status =
+        ratoon__store_decode(feed->store, e->data, e->size, &arena, &commit, error);
+    if (status == RATOON_OK) {
+        status = item_of(feed, e, &commit, out, error);
+        ratoon__commit_release(&commit);
+    }
+    ratoon__arena_free(&arena);
+    if (status == RATOON_OK) {
+        feed->taken++;
+    }
+    return status;
+}
