@@ -14,9 +14,9 @@ typedef struct ratoon__decision {
 } ratoon__decision;
 
 typedef struct ratoon__facts {
-    uint64_t now_us;      /* time of the commit: max(clock, last time of the lineage) (L13) */
-    const char *actor;    /* who asks; may be NULL */
-    ratoon_id executor;   /* of the process that asks */
+    uint64_t now_us;          /* time of the commit: max(clock, last time of the lineage) (L13) */
+    const char *actor;        /* who asks; may be NULL */
+    ratoon_id executor;       /* of the process that asks */
     uint32_t store_max_depth; /* 0: not set */
     const char *const *changed_files; /* "KEY: PATH is missing", one per changed file (S10) */
     size_t changed_files_count;
@@ -57,7 +57,7 @@ ratoon_status ratoon__create_scope(const ratoon__create_request *request, ratoon
 
 /* ---- retry: plan, refusals, events (R01-R17, R24, R25, S03, S04) ---- */
 typedef struct ratoon__retry_request {
-    ratoon_id run;                      /* of the branch, new */
+    ratoon_id run;                       /* of the branch, new */
     const ratoon_retry_options *options; /* parent, from, flags */
     const ratoon__param *secrets;
     size_t secrets_count;
@@ -82,7 +82,7 @@ typedef struct ratoon__plan_items {
     uint64_t keep, run, reset, drop;
 } ratoon__plan_items;
 
-typedef struct ratoon__plan { /* in the arena */
+typedef struct ratoon__plan {        /* in the arena */
     const ratoon_pipeline *pipeline; /* of the branch */
     int32_t requested, effective;    /* -1: could not be determined */
     const char *boundary;            /* "before:STAGE" or "" */
@@ -100,7 +100,7 @@ typedef struct ratoon__plan { /* in the arena */
     ratoon__missing_key *missing;
     size_t missing_count;
     uint32_t depth, max_depth;
-    ratoon_id waits_for; /* with queue: the active run it would wait for */
+    ratoon_id waits_for;        /* with queue: the active run it would wait for */
     uint64_t committed_dropped; /* committed things that `destructive` would drop */
     ratoon__refusal *refusals;
     size_t refusals_count;
@@ -126,14 +126,15 @@ ratoon_status ratoon__retry_scope(const ratoon__run *parent, const ratoon__retry
                                   ratoon__arena *arena, const char **out);
 /* ---- life cycle ---- */
 typedef struct ratoon__op {
-    const ratoon_op *op;             /* as asked for */
-    ratoon__values outputs;          /* op->outputs with digests */
+    const ratoon_op *op;                   /* as asked for */
+    ratoon__values outputs;                /* op->outputs with digests */
     const ratoon__value_ref *item_outputs; /* one per op->items; size 0 and no data: none */
-    ratoon_id consumed_root;         /* of op->run, for CONSUMES */
+    ratoon_id consumed_root;               /* of op->run, for CONSUMES */
 } ratoon__op;
 
 /* Start or resume (L03, L08, R08, R10, R16). *epoch: the new one. pipeline: a new definition that
- * was accepted, or NULL. */
+ * was accepted, or NULL. facts->pipeline_differences: of one that was given and not accepted;
+ * facts->changed_files: likewise. */
 ratoon_status ratoon__decide_start(const ratoon__lineage *l, ratoon_id run, const char *until,
                                    const ratoon_pipeline *pipeline, const ratoon__facts *facts,
                                    ratoon__decision *out, uint64_t *epoch, ratoon_error *error);
@@ -143,6 +144,7 @@ ratoon_status ratoon__decide_apply(const ratoon__lineage *l, ratoon_id run, uint
                                    ratoon__op *ops, size_t count, ratoon_op *public_ops,
                                    const ratoon__facts *facts, ratoon__decision *out,
                                    ratoon_error *error);
+/* No events and CANCELLING where that was asked for already. */
 ratoon_status ratoon__decide_cancel(const ratoon__lineage *l, ratoon_id run, const char *reason,
                                     const ratoon__facts *facts, ratoon__decision *out,
                                     ratoon_run_status *status, ratoon_error *error);
@@ -194,7 +196,7 @@ typedef struct ratoon__explanation {
     bool ran;
     ratoon__because *because;
     size_t because_count;
-    ratoon_id parent; /* zero for a root */
+    ratoon_id parent;                  /* zero for a root */
     ratoon_stage_status parent_status; /* 0 where the parent has no such stage */
 } ratoon__explanation;
 ratoon_status ratoon__explain(const ratoon__lineage *l, const ratoon__run *r, uint32_t stage,
