@@ -60,6 +60,12 @@ void ratoon__item_unref(const ratoon__item *item);
  * what nobody else holds. NULL when out of memory; then `m` and `item` are released. */
 ratoon__item_map *ratoon__items_put_owned(ratoon__item_map *m, ratoon__item *item);
 
+/* The map of the items that `keep` says true of, asked once for each; what is kept whole is shared.
+ * False when out of memory. */
+bool ratoon__items_filter(const ratoon__item_map *m,
+                          bool (*keep)(void *ctx, const ratoon__item *item), void *ctx,
+                          ratoon__item_map **out);
+
 /* ---- stages and runs ---- */
 ratoon__stage *ratoon__stage_new(void); /* pending */
 ratoon__stage *ratoon__stage_copy(const ratoon__stage *s);
@@ -87,7 +93,7 @@ ratoon__run_static *ratoon__static_new(const ratoon__run_created *created, ratoo
                                        uint64_t created_at, uint64_t created_event,
                                        const ratoon__run *parent);
 ratoon__run_static *ratoon__static_ref(const ratoon__run_static *s);
-void ratoon__static_unref(ratoon__run_static *s);
+void ratoon__static_unref(ratoon__run_static *s); /* NULL is fine */
 /* Deep copy of what a first event says; everything in the arena but the definition, which is only
  * pointed to. Failure shows in the arena. */
 void ratoon__created_copy(ratoon__run_created *to, const ratoon__run_created *from,

@@ -70,3 +70,14 @@ const char *ratoon__text_new(const char *s, bool *failed)
     }
     return copy;
 }
+
+bool ratoon__text_set(const char **at, const char *s)
+{
+    bool failed = false;
+    const char *copy = ratoon__text_new(s, &failed);
+    if (!failed) {
+        ratoon__shared_unref(*at);
+        *at = copy;
+    }
+    return !failed;
+}

@@ -15,6 +15,8 @@ void ratoon__shared_unref(const void *block); /* NULL is fine */
 /* A shared string; *failed is set where there was no memory, and left alone otherwise. NULL gives
  * NULL. */
 const char *ratoon__text_new(const char *s, bool *failed);
+/* Replaces a shared string; NULL takes it away. False when out of memory: then it stays. */
+bool ratoon__text_set(const char **at, const char *s);
 
 /* Writes a number in decimal, NUL-terminated; returns its first character within `out`. */
 char *ratoon__decimal(uint64_t value, char out[21]);
