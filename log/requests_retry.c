@@ -12,8 +12,10 @@ typedef struct retry_context {
 static void scope_fact(ratoon__request *r, const ratoon__lineage *before,
                        const ratoon__retry_context *c, ratoon__arena *a, ratoon__facts *facts)
 {
+    const ratoon__run *parent = ratoon__lineage_run(before, c->options->parent);
     const char *scope = NULL;
-    if (ratoon__retry_scope(before, &c->request, a, &scope, NULL) != RATOON_OK || scope == NULL) {
+    if (parent == NULL || ratoon__retry_scope(parent, &c->request, a, &scope) != RATOON_OK ||
+        scope == NULL) {
         return;
     }
     ratoon__buf name = {0};
