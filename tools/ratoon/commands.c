@@ -1,0 +1,219 @@
+/* The table of commands. A new one: a function, a declaration in command.h, an entry here. */
+#include "tools/ratoon/command.h"
+
+const command_option global_options[] = {
+    {"store", "DIR", "the store's folder", 0, false},
+    {"json", NULL, "documents for programs on standard output", 0, false},
+    {"color", "WHEN", "auto, always or never", 0, false},
+    {"quiet", NULL, "no progress and no remarks", 'q', false},
+    {"wait", "SECONDS", "how long to wait for a store in use (5)", 0, false},
+    {"help", NULL, "show help", 'h', false},
+    {"version", NULL, "show the version", 0, false},
+    {0},
+};
+
+#define OPTION_PARAM                                                                               \
+    {                                                                                              \
+        "param", "NAME=VALUE", "set a parameter", 'p', true                                        \
+    }
+#define OPTION_JOBS                                                                                \
+    {                                                                                              \
+        "jobs", "N", "processes at once (as many as processors)", 'j', false                       \
+    }
+#define OPTION_UNTIL                                                                               \
+    {                                                                                              \
+        "until", "STAGE", "execute only this stage and what it needs, then suspend", 0, false      \
+    }
+#define OPTION_KEY                                                                                 \
+    {                                                                                              \
+        "key", "KEY", "make the request safe to repeat", 0, false                                  \
+    }
+#define OPTION_TARGET                                                                              \
+    {                                                                                              \
+        "target", "N", "refuse a pipeline older than this version", 0, false                       \
+    }
+#define OPTION_AUTO_RETRY                                                                          \
+    {                                                                                              \
+        "auto-retry", "N", "retry with suggested parameters at most N times", 0, false             \
+    }
+#define OPTION_FILE                                                                                \
+    {                                                                                              \
+        "file", "FILE", "use this definition instead of the stored one", 0, false                  \
+    }
+#define OPTION_ACCEPT                                                                              \
+    {                                                                                              \
+        "accept-changes", NULL, "accept that definition or files differ", 0, false                 \
+    }
+#define OPTION_REASON                                                                              \
+    {                                                                                              \
+        "reason", "TEXT", "why, for the history", 0, false                                         \
+    }
+
+static const command_option no_options[] = {{0}};
+
+static const command_option run_options[] = {
+    OPTION_PARAM,
+    {"state", "FILE", "initial state: a file with a JSON object", 0, false},
+    {"subject", "NAME", "the outside thing that the run is about", 0, false},
+    OPTION_UNTIL,
+    {"resume", NULL, "go on with the pipeline's newest run if it isn't done", 0, false},
+    {"force", NULL, "start a new run whatever is there", 0, false},
+    OPTION_JOBS,
+    OPTION_KEY,
+    {"label", "NAME=VALUE", "attach a label", 0, true},
+    OPTION_TARGET,
+    OPTION_AUTO_RETRY,
+    {0},
+};
+
+static const command_option resume_options[] = {
+    OPTION_UNTIL, OPTION_JOBS, OPTION_FILE, OPTION_ACCEPT, {0},
+};
+
+static const command_option retry_options[] = {
+    {"from", "STAGE", "start from this stage (the first one not done)", 0, false},
+    {"rerun", NULL, "allow going back to a stage that succeeded", 0, false},
+    {"only", NULL, "execute that stage alone", 0, false},
+    {"items", "MODE", "items to execute: missing, failed or all", 0, false},
+    {"item", "KEY", "execute exactly this item (repeatable)", 0, true},
+    OPTION_PARAM,
+    {"edit", "KEY=JSON", "replace a value of the state it starts from", 0, true},
+    {"partial", "include", "start with the failed stage's partial outputs", 0, false},
+    {"destructive", NULL, "execute and drop even committed items", 0, false},
+    OPTION_ACCEPT,
+    OPTION_FILE,
+    {"queue", NULL, "wait for the active run of the lineage, then execute", 0, false},
+    OPTION_REASON,
+    OPTION_KEY,
+    {"dry-run", NULL, "only tell what it would do", 0, false},
+    {"plan", "TOKEN", "refuse if it would do anything but that preview", 0, false},
+    {"no-exec", NULL, "create it without executing it", 0, false},
+    OPTION_UNTIL,
+    OPTION_JOBS,
+    OPTION_TARGET,
+    OPTION_AUTO_RETRY,
+    {0},
+};
+
+static const command_option cancel_options[] = {OPTION_REASON, {0}};
+
+static const command_option wait_options[] = {
+    {"timeout", "T", "give up after this time (30s, 2h)", 0, false},
+    {0},
+};
+
+static const command_option list_options[] = {
+    {"status", "STATUS", "only runs with this status (repeatable)", 0, true},
+    {"pipeline", "NAME", "only runs of this pipeline", 0, false},
+    {"subject", "NAME", "only runs of this subject", 0, false},
+    {"in-flight", NULL, "only queued, running and cancelling ones", 0, false},
+    {"since", "T", "only runs created since then (RFC 3339, or 90d for 90 days ago)", 0, false},
+    {"limit", "N", "at most N runs (50 as text, all with --json; 0: all)", 'n', false},
+    {0},
+};
+
+static const command_option log_options[] = {
+    {"lineage", NULL, "events of the whole tree", 0, false},
+    {0},
+};
+
+static const command_option logs_options[] = {
+    {"attempt", "N", "this attempt (the last)", 0, false},
+    {"item", "KEY", "this item", 0, false},
+    {0},
+};
+
+static const command_option state_options[] = {
+    {"at", "BOUNDARY", "start, end, before:STAGE, after:STAGE or an event number", 0, false},
+    {"provenance", NULL, "show which run, stage and attempt made each value", 0, false},
+    {0},
+};
+
+static const command_option watch_options[] = {
+    {"from", "POSITION", "begin at this position (1 is the first; else now)", 0, false},
+    {"run", "RUN", "only commits about this run", 0, false},
+    {0},
+};
+
+static const command_option verify_options[] = {
+    {"run", "RUN", "only the lineage of this run", 0, false},
+    {0},
+};
+
+static const command_option shell_options[] = {
+    {"item", "KEY", "with this item of a foreach stage", 0, false},
+    {0},
+};
+
+static const command_option emit_options[] = {
+    {"output", "JSON", "item: its output", 0, false},
+    {"error", "TEXT", "item: why it failed", 0, false},
+    {0},
+};
+
+const command commands[] = {
+    {"run", "FILE", "execute a pipeline",
+     "The store is created where there is none. Values of secret parameters are taken from the "
+     "environment: RATOON_SECRET_NAME.\n"
+     "With --resume the newest run of the pipeline decides: a suspended or queued one is resumed, "
+     "a "
+     "failed or cancelled one is retried from its first stage that isn't done, an active one is "
+     "refused; else a new run is started. --force starts a new run in any case.",
+     run_options, command_run, false},
+    {"resume", "RUN", "go on in the same run, or start a queued one",
+     "Only stages that aren't done are executed. A failed or cancelled run can't be resumed, but "
+     "retried.",
+     resume_options, command_resume, false},
+    {"retry", "RUN", "execute a new branch of a run, from one of its stages on",
+     "The run itself is not changed: the branch reuses the stages that don't depend on the one it "
+     "starts from. --dry-run tells what would be executed and reused, and every refusal.",
+     retry_options, command_retry, false},
+    {"cancel", "RUN", "cancel a run, whoever executes it", NULL, cancel_options, command_cancel,
+     false},
+    {"wait", "RUN", "wait until a run ends",
+     "The exit code is that of the run's status. A suspended run isn't waited for.", wait_options,
+     command_wait, false},
+    {"list", "", "list runs, the newest first", NULL, list_options, command_list, false},
+    {"show", "RUN", "show a run: status, stages, error, what can be done now", NULL, no_options,
+     command_show, false},
+    {"tree", "RUN", "show the whole lineage of a run", NULL, no_options, command_tree, false},
+    {"log", "RUN", "show the events of a run in order", NULL, log_options, command_log, false},
+    {"logs", "RUN STAGE", "print what a stage wrote to stdout and stderr",
+     "Both are printed to standard output, stdout first. A reused stage's output is that of the "
+     "run "
+     "that executed it.",
+     logs_options, command_logs, false},
+    {"state", "RUN [KEY]", "print the state of a run, or one value of it",
+     "With KEY the value alone is printed, a string without its quotes.", state_options,
+     command_state, false},
+    {"explain", "RUN STAGE", "tell why a stage was executed or reused", NULL, no_options,
+     command_explain, false},
+    {"watch", "", "follow what happens in the store", "Ends when interrupted.", watch_options,
+     command_watch, false},
+    {"annotate", "RUN TEXT", "add a remark to a run's history", NULL, no_options, command_annotate,
+     false},
+    {"verify", "", "check the store for damage and tampering", NULL, verify_options, command_verify,
+     false},
+    {"check", "FILE", "check a pipeline file", NULL, no_options, command_check, false},
+    {"init", "[FOLDER]", "write an example pipeline", "Nothing that exists is overwritten.",
+     no_options, command_init, false},
+    {"shell", "RUN STAGE [COMMAND…]", "open a shell with all that a stage would get",
+     "It starts in the stage's folder with its environment, parameters, state and item. Nothing is "
+     "recorded. A command with options of its own goes behind `--`.",
+     shell_options, command_shell, false},
+    {"emit", "KIND [WORD…]", "report from within a stage",
+     "Writes one line to RATOON_EVENTS:\n"
+     "emit progress DONE [TOTAL [MESSAGE]]\n"
+     "emit item KEY done|failed|committed [--output JSON] [--error TEXT]\n"
+     "emit degraded WHY\n"
+     "emit output KEY=JSON…\n"
+     "emit consumes RUN\n"
+     "emit external-ref TEXT",
+     emit_options, command_emit, false},
+    {"completion", "SHELL", "print completions for bash, zsh or fish",
+     "For bash: eval \"$(ratoon completion bash)\"", no_options, command_completion, false},
+    {"help", "[COMMAND]", "show help", NULL, no_options, command_help, false},
+    {"version", "", "show the version", NULL, no_options, command_version, false},
+    {"__man", "", "print the source of the manual page", NULL, no_options, command_manual, true},
+    {0},
+};
