@@ -703,6 +703,13 @@ RATOON_API ratoon_class ratoon_failure_classify(const ratoon_pipeline *pipeline,
                                                 int exit_code, int signal, const char *text,
                                                 size_t size);
 
+/* Path of the file that keeps an attempt's output: STORE/output/RUN/STAGE/ATTEMPT[.ITEM].out or
+ * .err, STAGE percent-encoded, ITEM a digest of the key (NULL: a stage without items). stream: 1
+ * stdout, 2 stderr. size: of `path`, at least 4096. Executors keep captured output there (E07). */
+RATOON_API void ratoon_capture_path(const char *store_path, ratoon_id run, const char *stage,
+                                    uint32_t attempt, const char *item, int stream, char *path,
+                                    size_t size);
+
 /* ------------------------------------------------------------------ feed and verification */
 
 typedef struct ratoon_feed ratoon_feed;

@@ -1,0 +1,317 @@
+/* The chain pass: every commit in key order, by iteration and by look-up with checksums; decoded,
+ * chained, folded; the fold compared with every stored snapshot. */
+#include "replay/verify.h"
+
+#include "log/codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SNAPSHOTS_MAX 64 /* compared in one lineage; the newest ones */
+
+typedef struct stored_snapshot {
+    uint64_t at;
+    ratoon_buffer bytes;
+} stored_snapshot;
+
+typedef struct walk {
+    ratoon__report *report;
+    ratoon__driver *driver;
+    ratoon__lineage *lineage; /* folded so far; NULL: none */
+    bool broken;              /* it can't be folded any further */
+    uint64_t next_event;
+    uint64_t number; /* of the last commit seen */
+    uint64_t time_us;
+    ratoon_digest digest;
+    ratoon_id id;
+    bool any;
+    uint64_t end; /* the feed's end when the walk began: later commits are left out */
+    stored_snapshot snapshots[SNAPSHOTS_MAX];
+    size_t snapshots_count;
+    ratoon__sum *feed, *rows;
+    ratoon_status status;
+    ratoon_error *error;
+} walk;
+
+/* ---- snapshots (S07) ---- */
+
+static void snapshots_free(walk *w)
+{
+    for (size_t i = 0; i < w->snapshots_count; i++) {
+        ratoon_buffer_free(&w->snapshots[i].bytes);
+    }
+    w->snapshots_count = 0;
+}
+
+static void snapshots_load(walk *w, ratoon_id lineage)
+{
+    uint64_t number = UINT64_MAX;
+    snapshots_free(w);
+    while (number > 0 && w->snapshots_count < SNAPSHOTS_MAX) {
+        stored_snapshot *s = &w->snapshots[w->snapshots_count];
+        s->bytes = (ratoon_buffer){0};
+        if (w->driver->ops->snapshot_get(w->driver, lineage, number, &s->at, &s->bytes, NULL) !=
+            RATOON_OK) {
+            return;
+        }
+        w->snapshots_count++;
+        number = s->at - 1;
+    }
+}
+
+static ratoon_pipeline *resolve(void *ctx, ratoon_digest digest)
+{
+    ratoon_pipeline *p = NULL;
+    return ratoon__store_definition(ctx, &digest, &p, NULL) == RATOON_OK ? p : NULL;
+}
+
+static void snapshot_compare(walk *w)
+{
+    for (size_t i = 0; i < w->snapshots_count; i++) {
+        stored_snapshot *s = &w->snapshots[i];
+        if (s->at != w->number) {
+            continue;
+        }
+        ratoon__lineage *served = NULL;
+        ratoon__buf what = {0};
+        ratoon_error why = {0};
+        if (ratoon__snapshot_decode(s->bytes.data, s->bytes.size, resolve, w->report->store,
+                                    &served, &why) != RATOON_OK) {
+            ratoon__problem(w->report, w->id, w->number, "snapshot",
+                            "the snapshot at commit %U can't be read: %s", w->number, why.message);
+        } else if (!ratoon__lineage_equal(w->lineage, served, &what)) {
+            ratoon__problem(w->report, w->id, w->number, "snapshot",
+                            "the snapshot at commit %U differs from the log: %s", w->number,
+                            what.data);
+        }
+        ratoon__buf_free(&what);
+        ratoon__lineage_unref(served);
+    }
+}
+
+/* ---- values ---- */
+
+static void value_check(walk *w, const ratoon__commit *c, const ratoon__value_ref *v)
+{
+    if (v->data == NULL && v->size > 0) {
+        ratoon_buffer bytes = {0};
+        ratoon_digest digest;
+        ratoon_status status = w->driver->ops->value_get(w->driver, &v->digest, &bytes, NULL);
+        if (status != RATOON_OK) {
+            ratoon__problem(w->report, c->lineage, c->number, "value",
+                            "the value of %s (%U bytes) is missing", v->key, v->size);
+        } else if (ratoon__sha256(bytes.data, bytes.size, &digest) != RATOON_OK ||
+                   !ratoon__digest_equal(&digest, &v->digest)) {
+            ratoon__problem(w->report, c->lineage, c->number, "value",
+                            "the value of %s is not what its digest says", v->key);
+        }
+        ratoon_buffer_free(&bytes);
+    } else if (v->data != NULL) {
+        ratoon_digest digest;
+        if (ratoon__sha256(v->data, (size_t)v->size, &digest) != RATOON_OK ||
+            !ratoon__digest_equal(&digest, &v->digest)) {
+            ratoon__problem(w->report, c->lineage, c->number, "value",
+                            "the inline value of %s is not what its digest says", v->key);
+        }
+    }
+}
+
+static void values_check(walk *w, const ratoon__commit *c, const ratoon__values *values)
+{
+    for (size_t i = 0; i < values->count; i++) {
+        value_check(w, c, &values->items[i]);
+    }
+}
+
+static void events_check(walk *w, const ratoon__commit *c)
+{
+    for (size_t i = 0; i < c->events_count; i++) {
+        const ratoon__event *e = &c->events[i];
+        const ratoon__run *r = ratoon__lineage_run(w->lineage, e->run);
+        switch (e->type) {
+        case RATOON__EVENT_RUN_CREATED:
+            values_check(w, c, &e->u.created.state);
+            for (size_t k = 0; k < e->u.created.edits_count; k++) {
+                value_check(w, c, &e->u.created.edits[k].value);
+            }
+            break;
+        case RATOON__EVENT_STAGE_ENDED:
+            values_check(w, c, &e->u.stage_ended.outputs);
+            if (r != NULL) {
+                ratoon__verify_capture(w->report, c, e,
+                                       r->pipeline->stages[e->u.stage_ended.stage].pub.name);
+            }
+            break;
+        case RATOON__EVENT_STAGE_RETURNED:
+            values_check(w, c, &e->u.stage_returned.partial);
+            if (r != NULL) {
+                ratoon__verify_capture(w->report, c, e,
+                                       r->pipeline->stages[e->u.stage_returned.stage].pub.name);
+            }
+            break;
+        case RATOON__EVENT_ITEM_ENDED:
+            if (e->u.item.has_output) {
+                value_check(w, c, &e->u.item.output);
+            }
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/* ---- one lineage ---- */
+
+static void lineage_end(walk *w)
+{
+    if (!w->any) {
+        return;
+    }
+    if (!w->broken && w->lineage != NULL) {
+        for (uint32_t i = 0; i < w->lineage->runs_count; i++) {
+            const ratoon__run *r = w->lineage->runs[i];
+            ratoon__run_row row = {.run = r->fixed->id,
+                                   .root = r->fixed->created.root,
+                                   .created_at = r->fixed->created_at,
+                                   .status = r->status};
+            ratoon__sum_row(w->rows, &row);
+        }
+    }
+    ratoon__lineage_unref(w->lineage);
+    w->lineage = NULL;
+    snapshots_free(w);
+}
+
+static bool lineage_begin(walk *w, ratoon_id lineage)
+{
+    lineage_end(w);
+    w->id = lineage;
+    w->any = true;
+    w->broken = false;
+    w->number = 0;
+    w->next_event = 1;
+    w->time_us = 0;
+    w->digest = (ratoon_digest){{0}};
+    w->lineage = ratoon__lineage_new(lineage);
+    w->report->lineages++;
+    snapshots_load(w, lineage);
+    return w->lineage != NULL;
+}
+
+/* What a commit says of itself against its key and the commit before it. */
+static void commit_check(walk *w, const ratoon__commit *c, uint64_t number)
+{
+    ratoon__report *r = w->report;
+    if (!ratoon_id_equal(c->lineage, w->id) || c->number != number) {
+        ratoon__problem(r, w->id, number, "number",
+                        "the commit under number %U says it is number %U of lineage %I", number,
+                        c->number, &c->lineage);
+        w->broken = true;
+    }
+    if (number != w->number + 1) {
+        ratoon__problem(r, w->id, number, "number", "commit %U is followed by commit %U: %s",
+                        w->number, number, "what was between is missing");
+        w->broken = true;
+    }
+    if (!ratoon__digest_equal(&c->previous, &w->digest)) {
+        char found[65], expected[65];
+        ratoon__digest_format(&c->previous, found);
+        ratoon__digest_format(&w->digest, expected);
+        ratoon__problem(r, w->id, number, "chain",
+                        "commit %U names %s as the digest of the commit before; that one has %s",
+                        number, found, expected);
+    }
+    if (c->first_event != w->next_event) {
+        ratoon__problem(r, w->id, number, "number",
+                        "commit %U begins with event %U; event %U was expected", number,
+                        c->first_event, w->next_event);
+    }
+    if (c->time_us < w->time_us) {
+        ratoon__problem(r, w->id, number, "time", "commit %U is older than the one before it",
+                        number);
+    }
+}
+
+static void commit_fold(walk *w, const ratoon__commit *c, const ratoon_digest *digest)
+{
+    ratoon__lineage *next = NULL;
+    ratoon_error why = {0};
+    if (w->broken) {
+        return;
+    }
+    if (ratoon__fold(w->lineage, c, digest, &next, &why) != RATOON_OK) {
+        ratoon__problem(w->report, w->id, c->number, "fold", "commit %U can't be applied: %s",
+                        c->number, why.message);
+        w->broken = true;
+        return;
+    }
+    ratoon__lineage_unref(w->lineage);
+    w->lineage = next;
+    events_check(w, c);
+}
+
+static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                          const void *data, size_t size)
+{
+    walk *w = ctx;
+    ratoon__arena arena = {0};
+    ratoon__commit c;
+    ratoon_error why = {0};
+    ratoon_digest digest = {{0}};
+    if (position >= w->end) {
+        return true; /* it came after the verification began */
+    }
+    if ((!w->any || !ratoon_id_equal(w->id, lineage)) && !lineage_begin(w, lineage)) {
+        w->status = RATOON_ERR_NO_MEMORY;
+        return false;
+    }
+    ratoon__sum_feed(w->feed, position, lineage, number);
+    w->report->commits++;
+    w->status = ratoon__sha256(data, size, &digest);
+    ratoon_status status = ratoon__store_decode(w->report->store, data, size, &arena, &c, &why);
+    if (status != RATOON_OK) {
+        ratoon__problem(w->report, lineage, number, "decode", "commit %U can't be decoded: %s",
+                        number, why.message);
+        w->broken = true;
+    } else {
+        commit_check(w, &c, number);
+        w->report->events += c.events_count;
+        w->next_event = c.first_event + c.events_count;
+        w->time_us = c.time_us;
+        commit_fold(w, &c, &digest);
+    }
+    w->number = number;
+    w->digest = digest;
+    if (status == RATOON_OK) {
+        if (!w->broken) {
+            snapshot_compare(w);
+        }
+        ratoon__commit_release(&c);
+    }
+    ratoon__arena_free(&arena);
+    return w->status == RATOON_OK;
+}
+
+ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__sum *feed,
+                                    ratoon__sum *rows, ratoon_error *error)
+{
+    walk w = {.report = r, .feed = feed, .rows = rows, .error = error};
+    w.driver = ratoon__store_driver(r->store);
+    ratoon_status status = w.driver->ops->end(w.driver, &w.end, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    r->feed_end = w.end;
+    ratoon_error why = {0};
+    status = w.driver->ops->read(w.driver, only, ratoon_id_is_zero(only) ? 0 : 1,
+                                 !ratoon_id_is_zero(only), true, verify_commit, &w, &why);
+    lineage_end(&w);
+    if (status == RATOON_ERR_DAMAGED) {
+        ratoon__problem(r, w.id, w.number, "io", "reading on after commit %U failed: %s", w.number,
+                        why.message);
+        status = RATOON_OK;
+    } else if (status != RATOON_OK && error != NULL) {
+        *error = why;
+    }
+    return status != RATOON_OK ? status : w.status;
+}

@@ -1,0 +1,223 @@
+/* The other passes: feed against commits, stored values, rows against projections, captured files.
+ */
+#include "replay/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROWS_PAGE 512
+
+void ratoon__sum_feed(ratoon__sum *s, uint64_t position, ratoon_id lineage, uint64_t number)
+{
+    uint8_t bytes[32];
+    memcpy(bytes, &position, 8);
+    memcpy(bytes + 8, &number, 8);
+    memcpy(bytes + 16, lineage.bytes, 16);
+    ratoon__sum_add(s, bytes, sizeof bytes);
+}
+
+void ratoon__sum_row(ratoon__sum *s, const ratoon__run_row *row)
+{
+    uint8_t bytes[48] = {0};
+    memcpy(bytes, row->run.bytes, 16);
+    memcpy(bytes + 16, row->root.bytes, 16);
+    memcpy(bytes + 32, &row->created_at, 8);
+    bytes[40] = (uint8_t)row->status;
+    ratoon__sum_add(s, bytes, sizeof bytes);
+}
+
+/* ---- feed ---- */
+
+typedef struct feed_walk {
+    ratoon__report *report;
+    ratoon__sum sum;
+    uint64_t last, end;
+} feed_walk;
+
+static bool feed_commit(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                        const void *data, size_t size)
+{
+    feed_walk *w = ctx;
+    (void)data;
+    (void)size;
+    if (position >= w->end) {
+        return false;
+    }
+    if (position != w->last + 1) {
+        ratoon__problem(w->report, lineage, number, "feed", "the feed goes from position %U to %U",
+                        w->last, position);
+    }
+    w->last = position;
+    ratoon__sum_feed(&w->sum, position, lineage, number);
+    return true;
+}
+
+ratoon_status ratoon__verify_feed(ratoon__report *r, const ratoon__sum *seen, ratoon_error *error)
+{
+    ratoon__driver *d = ratoon__store_driver(r->store);
+    feed_walk w = {.report = r, .end = r->feed_end};
+    ratoon_error why = {0};
+    ratoon_status status = RATOON_OK;
+    while (status == RATOON_OK && w.last + 1 < w.end) {
+        uint64_t before = w.last;
+        status = d->ops->tail(d, w.last + 1, 0, feed_commit, &w, &why);
+        if (status == RATOON_OK && w.last == before) {
+            break;
+        }
+    }
+    if (status == RATOON_ERR_TIMED_OUT || (status == RATOON_OK && w.last + 1 < w.end)) {
+        ratoon__problem(r, (ratoon_id){{0}}, 0, "feed", "the feed ends at position %U of %U",
+                        w.last, w.end - 1);
+        status = RATOON_OK;
+    } else if (status == RATOON_ERR_DAMAGED) {
+        ratoon__problem(r, (ratoon_id){{0}}, 0, "feed", "after position %U: %s", w.last,
+                        why.message);
+        status = RATOON_OK;
+    } else if (status == RATOON_OK && !ratoon__sum_equal(&w.sum, seen)) {
+        ratoon__problem(r, (ratoon_id){{0}}, 0, "feed",
+                        "the feed holds %U commits and the lineages hold %U, or not the same ones",
+                        w.sum.count, seen->count);
+    }
+    if (status != RATOON_OK && error != NULL) {
+        *error = why;
+    }
+    return status;
+}
+
+/* ---- values ---- */
+
+static bool value_digest(void *ctx, const ratoon_digest *digest, const void *data, size_t size)
+{
+    ratoon__report *r = ctx;
+    ratoon_digest found;
+    r->values++;
+    if (ratoon__sha256(data, size, &found) != RATOON_OK || !ratoon__digest_equal(&found, digest)) {
+        char name[65];
+        ratoon__digest_format(digest, name);
+        ratoon__problem(r, (ratoon_id){{0}}, 0, "value",
+                        "the stored value %s (%U bytes) is not what its digest says", name,
+                        (uint64_t)size);
+    }
+    return true;
+}
+
+ratoon_status ratoon__verify_values(ratoon__report *r, ratoon_error *error)
+{
+    ratoon__driver *d = ratoon__store_driver(r->store);
+    ratoon_error why = {0};
+    ratoon_status status = d->ops->values(d, value_digest, r, &why);
+    if (status == RATOON_ERR_DAMAGED) {
+        ratoon__problem(r, (ratoon_id){{0}}, 0, "value", "reading values failed: %s", why.message);
+        return RATOON_OK;
+    }
+    if (status != RATOON_OK && error != NULL) {
+        *error = why;
+    }
+    return status;
+}
+
+/* ---- rows ---- */
+
+typedef struct rows_walk {
+    ratoon__report *report;
+    ratoon__sum sum;
+    uint32_t seen;
+    ratoon_id last;
+    uint64_t last_time;
+} rows_walk;
+
+static bool row_seen(void *ctx, const ratoon__run_row *row)
+{
+    rows_walk *w = ctx;
+    w->seen++;
+    w->last = row->run;
+    w->last_time = row->created_at;
+    ratoon__sum_row(&w->sum, row);
+    return true;
+}
+
+ratoon_status ratoon__verify_rows(ratoon__report *r, const ratoon__sum *seen, ratoon_error *error)
+{
+    ratoon__driver *d = ratoon__store_driver(r->store);
+    rows_walk w = {.report = r};
+    ratoon_status status;
+    uint64_t end = 0;
+    do {
+        ratoon__list_query query = {.index = RATOON__INDEX_TIME,
+                                    .before_time = w.last_time,
+                                    .before_id = w.last,
+                                    .limit = ROWS_PAGE};
+        w.seen = 0;
+        status = d->ops->list(d, &query, row_seen, &w, error);
+    } while (status == RATOON_OK && w.seen == ROWS_PAGE);
+    if (status == RATOON_OK) {
+        status = d->ops->end(d, &end, error);
+    }
+    /* Others may write while this reads; rows are compared only where nobody did. */
+    if (status == RATOON_OK && end == r->feed_end && !ratoon__sum_equal(&w.sum, seen)) {
+        ratoon__problem(r, (ratoon_id){{0}}, 0, "derived",
+                        "the index lists %U runs and the log holds %U, or they differ in status",
+                        w.sum.count, seen->count);
+    }
+    return status;
+}
+
+/* ---- captured output (E07) ---- */
+
+static void file_check(ratoon__report *r, const ratoon__commit *c, const char *path, uint64_t size,
+                       const ratoon_digest *expected)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        ratoon__problem(r, c->lineage, c->number, "file", "captured output %s: %s", path,
+                        strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return;
+    }
+    ratoon__sha256_stream *stream = ratoon__sha256_begin();
+    char block[65536];
+    ssize_t got = 0;
+    while (stream != NULL && (got = read(fd, block, sizeof block)) > 0) {
+        ratoon__sha256_add(stream, block, (size_t)got);
+    }
+    close(fd);
+    ratoon_digest found = {{0}};
+    bool good = stream != NULL && ratoon__sha256_end(stream, &found) == RATOON_OK && got == 0;
+    if ((uint64_t)st.st_size != size) {
+        ratoon__problem(r, c->lineage, c->number, "file",
+                        "captured output %s has %U bytes and had %U", path, (uint64_t)st.st_size,
+                        size);
+    } else if (!good || !ratoon__digest_equal(&found, expected)) {
+        ratoon__problem(r, c->lineage, c->number, "file", "captured output %s has changed", path);
+    }
+}
+
+void ratoon__verify_capture(ratoon__report *r, const ratoon__commit *commit,
+                            const ratoon__event *event, const char *stage)
+{
+    bool returned = event->type == RATOON__EVENT_STAGE_RETURNED;
+    const ratoon__capture *capture =
+        returned ? &event->u.stage_returned.capture : &event->u.stage_ended.capture;
+    uint32_t attempt = returned ? event->u.stage_returned.attempt : event->u.stage_ended.attempt;
+    const char *store = ratoon_store_path(r->store);
+    char path[4096 + 512];
+    if (!capture->present || store[0] == '\0') {
+        return;
+    }
+    const ratoon_capture *c = &capture->c;
+    ratoon_capture_path(store, event->run, stage, attempt, NULL, 1, path, sizeof path);
+    if (c->stdout_size > 0 || access(path, F_OK) == 0) {
+        file_check(r, commit, path, c->stdout_size, &c->stdout_digest);
+    }
+    ratoon_capture_path(store, event->run, stage, attempt, NULL, 2, path, sizeof path);
+    if (c->stderr_size > 0 || access(path, F_OK) == 0) {
+        file_check(r, commit, path, c->stderr_size, &c->stderr_digest);
+    }
+}
