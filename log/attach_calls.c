@@ -6,11 +6,13 @@
 
 #include <string.h>
 
+#define LOSSES_MAX 100 /* in one call: owners that come and go, or one that answers nonsense */
+
 typedef struct call {
     ratoon__attached *attached;
     ratoon__route *route;
-    uint64_t deadline_ms; /* for finding a new route; 0: counted from the first loss */
-    bool was_lost;
+    uint64_t deadline_ms; /* for finding a new route; 0: counted from each loss */
+    uint32_t losses;
 } call;
 
 static call call_begin(ratoon__driver *d)
@@ -35,11 +37,14 @@ static bool call_again(call *c, ratoon_status *status, ratoon_error *error)
         call_end(c);
         return false;
     }
-    c->was_lost = true;
-    if (c->deadline_ms == 0) {
-        c->deadline_ms = ratoon__monotonic_ms() + c->attached->wait_ms;
+    c->losses++;
+    uint64_t deadline_ms = c->deadline_ms;
+    if (deadline_ms == 0) {
+        deadline_ms = ratoon__monotonic_ms() + c->attached->wait_ms;
     }
-    ratoon_status renewed = ratoon__route_renew(c->attached, route, c->deadline_ms, error);
+    ratoon_status renewed = c->losses > LOSSES_MAX
+                                ? RATOON_ERR_STORE_BUSY
+                                : ratoon__route_renew(c->attached, route, deadline_ms, error);
     call_end(c);
     if (renewed != RATOON_OK) {
         *status = renewed;
@@ -251,7 +256,7 @@ static ratoon_status attached_append(ratoon__driver *d, ratoon__append *appends,
                      ? append_rest(d, &c, appends, count, sync, error)
                      : c.route->driver->ops->append(c.route->driver, appends, count, sync, error);
     } while (call_again(&c, &status, error));
-    if (c.was_lost && status == RATOON_ERR_STORE_BUSY) {
+    if (c.losses > 0 && status == RATOON_ERR_STORE_BUSY) {
         ratoon__hint(error, "whether the change was stored is seen once the store can be reached");
     }
     return status;

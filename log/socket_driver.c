@@ -1,23 +1,467 @@
-/* The client of a store that another process owns. */
+/* The client of a store that another process owns: every operation is a request to it. */
+#include "log/monotonic.h"
 #include "log/socket_client.h"
+#include "log/socket_connection.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_MS_DEFAULT 5000
+#define TAIL_GRACE_MS 200                  /* for the owner's own TIMED_OUT to come */
+#define GROUP_BYTES_MAX ((size_t)64 << 20) /* of appends in one request; at least one goes in */
+
+typedef struct socket_driver {
+    ratoon__driver base;
+    ratoon__connection *connection;
+} socket_driver;
+
+/* One request and its answer. */
+typedef struct exchange {
+    ratoon__connection *connection;
+    ratoon__buf request, answer;
+    ratoon__frame_writer writer;
+    ratoon__frame_reader fields; /* of the answer; nothing can be read before it is there */
+} exchange;
+
+static void exchange_begin(exchange *x, ratoon__driver *d, ratoon__frame_op op)
+{
+    *x = (exchange){.connection = ((socket_driver *)d)->connection, .fields = {.bad = true}};
+    x->writer = ratoon__frame_begin(&x->request, op, RATOON_OK, 0);
+}
+
+/* Sends the request. OK: its answer's fields can be read. */
+static ratoon_status exchange_ask(exchange *x, uint64_t deadline_ms, ratoon_error *error)
+{
+    ratoon_status status = ratoon__frame_finish(&x->writer, error);
+    if (status == RATOON_OK) {
+        status =
+            ratoon__connection_call(x->connection, &x->request, deadline_ms, &x->answer, error);
+    }
+    if (status != RATOON_OK) {
+        return status;
+    }
+    ratoon__frame_head asked;
+    ratoon__frame_head head;
+    if (!ratoon__frame_head_get(x->answer.data, &head) ||
+        !ratoon__frame_head_get(x->request.data, &asked) || head.op != asked.op) {
+        return ratoon__connection_break(x->connection, error);
+    }
+    x->fields = ratoon__frame_fields(x->answer.data, x->answer.size);
+    if (head.status != RATOON_OK) {
+        ratoon__frame_get_error(&x->fields, head.status, error);
+        return ratoon__frame_done(&x->fields) ? head.status
+                                              : ratoon__connection_break(x->connection, error);
+    }
+    return RATOON_OK;
+}
+
+/* After the fields were read. OK: they were what they must be. */
+static ratoon_status exchange_end(exchange *x, ratoon_status status, ratoon_error *error)
+{
+    if (status == RATOON_OK && !ratoon__frame_done(&x->fields)) {
+        status = ratoon__connection_break(x->connection, error);
+    }
+    ratoon__buf_free(&x->request);
+    ratoon__buf_free(&x->answer);
+    return status;
+}
+
+static ratoon_status ask_number(exchange *x, uint64_t *out, ratoon_error *error)
+{
+    ratoon_status status = exchange_ask(x, RATOON__NO_DEADLINE, error);
+    uint64_t number = ratoon__frame_get_u64(&x->fields);
+    status = exchange_end(x, status, error);
+    if (status == RATOON_OK && out != NULL) {
+        *out = number;
+    }
+    return status;
+}
+
+static ratoon_status ask_id(exchange *x, ratoon_id *out, ratoon_error *error)
+{
+    ratoon_status status = exchange_ask(x, RATOON__NO_DEADLINE, error);
+    ratoon_id id = ratoon__frame_get_id(&x->fields);
+    status = exchange_end(x, status, error);
+    if (status == RATOON_OK) {
+        *out = id;
+    }
+    return status;
+}
+
+/* ---- appending ---- */
+
+static size_t append_bytes(const ratoon__append *a)
+{
+    size_t size = a->size;
+    for (size_t i = 0; i < a->values_count; i++) {
+        size += a->values[i].size;
+    }
+    return size;
+}
+
+static ratoon_status append_some(ratoon__driver *d, ratoon__append *appends, size_t count,
+                                 bool sync, ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_APPEND);
+    ratoon__frame_put_group(&x.writer, appends, count, sync);
+    ratoon_status status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+    if (status == RATOON_OK) {
+        ratoon__frame_get_results(&x.fields, appends, count);
+    }
+    return exchange_end(&x, status, error);
+}
+
+/* A group that is too large for one request goes in several, each written whole. Once the first one
+ * is stored, what fails later is the result of those it hit, and not the group's. */
+static ratoon_status socket_append(ratoon__driver *d, ratoon__append *appends, size_t count,
+                                   bool sync, ratoon_error *error)
+{
+    for (size_t first = 0; first < count;) {
+        size_t end = first + 1;
+        size_t bytes = append_bytes(&appends[first]);
+        while (end < count && bytes + append_bytes(&appends[end]) <= GROUP_BYTES_MAX) {
+            bytes += append_bytes(&appends[end++]);
+        }
+        ratoon_status status = append_some(d, appends + first, end - first, sync, error);
+        bool lost = status == RATOON_ERR_STORE_BUSY && ratoon__socket_is_lost(d);
+        if (status != RATOON_OK && (first == 0 || lost)) {
+            return status;
+        }
+        for (size_t i = first; status != RATOON_OK && i < end; i++) {
+            appends[i].status = status;
+        }
+        first = end;
+    }
+    return RATOON_OK;
+}
+
+/* ---- pages ---- */
+
+static int compare_keys(ratoon_id a, uint64_t a_number, ratoon_id b, uint64_t b_number)
+{
+    int order = memcmp(a.bytes, b.bytes, sizeof a.bytes);
+    return order != 0 ? order : a_number < b_number ? -1 : a_number > b_number;
+}
+
+static ratoon_status socket_read(ratoon__driver *d, ratoon_id lineage, uint64_t from,
+                                 bool one_lineage, bool verify, ratoon__commit_fn fn, void *ctx,
+                                 ratoon_error *error)
+{
+    bool more = true;
+    ratoon_status status = RATOON_OK;
+    while (more && status == RATOON_OK) {
+        exchange x;
+        exchange_begin(&x, d, RATOON__FRAME_READ);
+        ratoon__frame_put_id(&x.writer, lineage);
+        ratoon__frame_put_u64(&x.writer, from);
+        ratoon__frame_put_u64(&x.writer, one_lineage);
+        ratoon__frame_put_u64(&x.writer, verify);
+        status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+        uint64_t count;
+        ratoon__frame_page_head(&x.fields, &count, &more);
+        x.fields.bad |= more && count == 0;
+        for (uint64_t i = 0; i < count; i++) {
+            ratoon__frame_commit commit;
+            ratoon__frame_get_commit(&x.fields, &commit);
+            x.fields.bad |= compare_keys(commit.lineage, commit.number, lineage, from) < 0;
+            if (x.fields.bad) {
+                break;
+            }
+            lineage = commit.lineage;
+            from = commit.number + 1;
+            if (!fn(ctx, commit.position, commit.lineage, commit.number, commit.data,
+                    commit.size)) {
+                x.fields.at = x.fields.size; /* the rest isn't wanted */
+                more = false;
+                break;
+            }
+        }
+        status = exchange_end(&x, status, error);
+    }
+    return status;
+}
+
+/* One page of the feed; *from becomes the position behind it. */
+static ratoon_status tail_page(ratoon__driver *d, uint64_t *from, uint32_t timeout_ms,
+                               ratoon__commit_fn fn, void *ctx, bool *more, ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_TAIL);
+    ratoon__frame_put_u64(&x.writer, *from);
+    ratoon__frame_put_u64(&x.writer, timeout_ms);
+    ratoon_status status =
+        exchange_ask(&x, ratoon__monotonic_ms() + timeout_ms + TAIL_GRACE_MS, error);
+    uint64_t count;
+    ratoon__frame_page_head(&x.fields, &count, more);
+    x.fields.bad |= *more && count == 0;
+    for (uint64_t i = 0; i < count; i++) {
+        ratoon__frame_commit commit;
+        ratoon__frame_get_commit(&x.fields, &commit);
+        x.fields.bad |= commit.position < *from;
+        if (x.fields.bad) {
+            break;
+        }
+        *from = commit.position + 1;
+        if (!fn(ctx, commit.position, commit.lineage, commit.number, commit.data, commit.size)) {
+            x.fields.at = x.fields.size;
+            *more = false;
+            break;
+        }
+    }
+    return exchange_end(&x, status, error);
+}
+
+static ratoon_status socket_tail(ratoon__driver *d, uint64_t from, uint32_t timeout_ms,
+                                 ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    bool more = false;
+    ratoon_status status = tail_page(d, &from, timeout_ms, fn, ctx, &more, error);
+    while (status == RATOON_OK && more) {
+        status = tail_page(d, &from, 0, fn, ctx, &more, error);
+        if (status == RATOON_ERR_TIMED_OUT) {
+            return RATOON_OK; /* what came before is enough */
+        }
+    }
+    return status;
+}
+
+/* The next digest in order; false behind the last. */
+static bool digest_next(ratoon_digest *digest)
+{
+    for (size_t i = sizeof digest->bytes; i-- > 0;) {
+        if (++digest->bytes[i] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static ratoon_status socket_values_from(ratoon__driver *d, const ratoon_digest *start,
+                                        ratoon__digest_fn fn, void *ctx, ratoon_error *error)
+{
+    ratoon_digest from = *start;
+    bool more = true;
+    ratoon_status status = RATOON_OK;
+    while (more && status == RATOON_OK) {
+        exchange x;
+        exchange_begin(&x, d, RATOON__FRAME_VALUES);
+        ratoon__frame_put_digest(&x.writer, &from);
+        status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+        uint64_t count;
+        ratoon__frame_page_head(&x.fields, &count, &more);
+        x.fields.bad |= more && count == 0;
+        for (uint64_t i = 0; i < count; i++) {
+            size_t size;
+            ratoon_digest digest = ratoon__frame_get_digest(&x.fields);
+            const void *data = ratoon__frame_get_bytes(&x.fields, &size);
+            x.fields.bad |= memcmp(digest.bytes, from.bytes, sizeof from.bytes) < 0;
+            if (x.fields.bad) {
+                break;
+            }
+            from = digest;
+            bool last = !digest_next(&from);
+            if (!fn(ctx, &digest, data, size) || last) {
+                x.fields.at = x.fields.size;
+                more = false;
+                break;
+            }
+        }
+        status = exchange_end(&x, status, error);
+    }
+    return status;
+}
+
+static ratoon_status socket_values(ratoon__driver *d, ratoon__digest_fn fn, void *ctx,
+                                   ratoon_error *error)
+{
+    return socket_values_from(d, &(const ratoon_digest){{0}}, fn, ctx, error);
+}
+
+/* Rows are given out once the whole answer is known to be good: so a call that is repeated has
+ * given out nothing before. */
+static ratoon_status socket_list(ratoon__driver *d, const ratoon__list_query *query,
+                                 ratoon__row_fn fn, void *ctx, ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_LIST);
+    ratoon__frame_put_query(&x.writer, query);
+    ratoon_status status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+    uint64_t count;
+    bool more;
+    ratoon__run_row row;
+    ratoon__frame_page_head(&x.fields, &count, &more);
+    ratoon__frame_reader rows = x.fields;
+    for (uint64_t i = 0; i < count && !x.fields.bad; i++) {
+        ratoon__frame_get_row(&x.fields, &row);
+    }
+    for (uint64_t i = 0; i < count && ratoon__frame_done(&x.fields); i++) {
+        ratoon__frame_get_row(&rows, &row);
+        if (!fn(ctx, &row)) {
+            break;
+        }
+    }
+    return exchange_end(&x, status, error);
+}
+
+/* ---- single results ---- */
+
+static ratoon_status socket_head(ratoon__driver *d, ratoon_id lineage, uint64_t *head,
+                                 ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_HEAD);
+    ratoon__frame_put_id(&x.writer, lineage);
+    return ask_number(&x, head, error);
+}
+
+static ratoon_status socket_end(ratoon__driver *d, uint64_t *position, ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_END);
+    return ask_number(&x, position, error);
+}
+
+static ratoon_status socket_run_get(ratoon__driver *d, ratoon_id run, ratoon_id *root,
+                                    ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_RUN_GET);
+    ratoon__frame_put_id(&x.writer, run);
+    return ask_id(&x, root, error);
+}
+
+static ratoon_status socket_claim_get(ratoon__driver *d, const char *name, ratoon_id *holder,
+                                      ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_CLAIM_GET);
+    ratoon__frame_put_text(&x.writer, name);
+    return ask_id(&x, holder, error);
+}
+
+/* Reads bytes out of the answer into a buffer of their own. */
+static ratoon_status take_bytes(exchange *x, ratoon_status status, ratoon_buffer *out,
+                                ratoon_error *error)
+{
+    size_t size;
+    const void *bytes = ratoon__frame_get_bytes(&x->fields, &size);
+    if (status != RATOON_OK || !ratoon__frame_done(&x->fields)) {
+        return exchange_end(x, status, error);
+    }
+    char *copy = malloc(size + 1);
+    if (copy != NULL) {
+        memcpy(copy, bytes, size);
+        copy[size] = '\0';
+    }
+    status = exchange_end(x, status, error);
+    if (copy == NULL) {
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory for %U bytes",
+                            (uint64_t)size);
+    }
+    *out = (ratoon_buffer){.data = copy, .size = size};
+    return status;
+}
+
+static ratoon_status socket_value_get(ratoon__driver *d, const ratoon_digest *digest,
+                                      ratoon_buffer *out, ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_VALUE_GET);
+    ratoon__frame_put_digest(&x.writer, digest);
+    return take_bytes(&x, exchange_ask(&x, RATOON__NO_DEADLINE, error), out, error);
+}
+
+static ratoon_status socket_snapshot_get(ratoon__driver *d, ratoon_id lineage, uint64_t number,
+                                         uint64_t *at, ratoon_buffer *out, ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_SNAPSHOT_GET);
+    ratoon__frame_put_id(&x.writer, lineage);
+    ratoon__frame_put_u64(&x.writer, number);
+    ratoon_status status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+    uint64_t found = ratoon__frame_get_u64(&x.fields);
+    status = take_bytes(&x, status, out, error);
+    if (status == RATOON_OK) {
+        *at = found;
+    }
+    return status;
+}
+
+static ratoon_status socket_snapshot_put(ratoon__driver *d, ratoon_id lineage, uint64_t number,
+                                         const void *data, size_t size, ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_SNAPSHOT_PUT);
+    ratoon__frame_put_id(&x.writer, lineage);
+    ratoon__frame_put_u64(&x.writer, number);
+    ratoon__frame_put_bytes(&x.writer, data, size);
+    return ask_number(&x, NULL, error);
+}
+
+/* ---- opening and closing ---- */
+
+static void socket_close(ratoon__driver *d)
+{
+    socket_driver *s = (socket_driver *)d;
+    ratoon__connection_close(s->connection);
+    free(s);
+}
+
+static const ratoon__driver_ops socket_ops = {
+    .name = "socket",
+    .append = socket_append,
+    .head = socket_head,
+    .read = socket_read,
+    .tail = socket_tail,
+    .end = socket_end,
+    .value_get = socket_value_get,
+    .values = socket_values,
+    .values_from = socket_values_from,
+    .run_get = socket_run_get,
+    .list = socket_list,
+    .claim_get = socket_claim_get,
+    .snapshot_get = socket_snapshot_get,
+    .snapshot_put = socket_snapshot_put,
+    .close = socket_close,
+};
 
 ratoon_status ratoon__socket_connect(const char *store_path, uint32_t timeout_ms,
                                      ratoon__driver **out, ratoon_error *error)
 {
-    (void)timeout_ms;
-    (void)out;
-    return ratoon__fail(error, RATOON_ERR_NOT_FOUND, "nobody serves the store %s", store_path);
+    socket_driver *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory reaching %s", store_path);
+    }
+    s->base.ops = &socket_ops;
+    ratoon_status status = ratoon__connection_open(store_path, &s->connection, error);
+    if (status != RATOON_OK) {
+        free(s);
+        return status;
+    }
+    exchange x;
+    exchange_begin(&x, &s->base, RATOON__FRAME_HELLO);
+    ratoon__frame_put_u64(&x.writer, RATOON__FRAME_MAGIC);
+    ratoon__frame_put_u64(&x.writer, RATOON__FRAME_VERSION);
+    status = exchange_ask(&x, ratoon__monotonic_ms() + timeout_ms, error);
+    (void)ratoon__frame_get_range(&x.fields, RATOON__FRAME_VERSION, RATOON__FRAME_VERSION);
+    status = exchange_end(&x, status, error);
+    if (status != RATOON_OK) {
+        socket_close(&s->base);
+        return status;
+    }
+    *out = &s->base;
+    return RATOON_OK;
 }
 
 ratoon_status ratoon__socket_open(const char *store_path, const ratoon__driver_options *options,
                                   ratoon__driver **out, ratoon_error *error)
 {
     (void)options;
-    return ratoon__socket_connect(store_path, 0, out, error);
+    return ratoon__socket_connect(store_path, CONNECT_MS_DEFAULT, out, error);
 }
 
 bool ratoon__socket_is_lost(const ratoon__driver *d)
 {
-    (void)d;
-    return false;
+    return ratoon__connection_is_lost(((const socket_driver *)d)->connection);
 }
