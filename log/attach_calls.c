@@ -252,7 +252,7 @@ static ratoon_status attached_append(ratoon__driver *d, ratoon__append *appends,
     call c = call_begin(d);
     ratoon_status status;
     do {
-        status = c.was_lost
+        status = c.losses > 0
                      ? append_rest(d, &c, appends, count, sync, error)
                      : c.route->driver->ops->append(c.route->driver, appends, count, sync, error);
     } while (call_again(&c, &status, error));
