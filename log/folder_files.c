@@ -1,0 +1,249 @@
+/* Files of a store's folder that are not the folder's shape: room and ballast, log files kept
+ * aside, whole-file writes, trees. */
+#include "log/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TREE_FILES_MAX = 16 };
+
+static const char links_name[] = "opening"; /* where linked log files wait for the verdict */
+
+static ratoon_status no_memory(ratoon_error *error)
+{
+    return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+}
+
+/* ---- trees and whole files ---- */
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    (void)remove(path);
+    return 0;
+}
+
+void ratoon__tree_remove(const char *path)
+{
+    (void)nftw(path, remove_one, TREE_FILES_MAX, FTW_DEPTH | FTW_PHYS);
+}
+
+static int sync_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)walk;
+    if (type != FTW_F && type != FTW_DP) {
+        return 0;
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return errno;
+    }
+    int failed = fsync(fd) != 0 ? errno : 0;
+    close(fd);
+    return failed;
+}
+
+ratoon_status ratoon__tree_sync(const char *path, ratoon_error *error)
+{
+    int failed = nftw(path, sync_one, TREE_FILES_MAX, FTW_DEPTH | FTW_PHYS);
+    if (failed == 0) {
+        return RATOON_OK;
+    }
+    if (failed > 0) {
+        errno = failed;
+    }
+    return ratoon__fail_errno(error, RATOON_ERR_IO, "can't sync the folder", path);
+}
+
+static bool write_all(int fd, const void *data, size_t size)
+{
+    const char *bytes = data;
+    while (size > 0) {
+        ssize_t done = write(fd, bytes, size);
+        if (done < 0 && errno == EINTR) {
+            continue;
+        }
+        if (done <= 0) {
+            return false;
+        }
+        bytes += done;
+        size -= (size_t)done;
+    }
+    return true;
+}
+
+ratoon_status ratoon__file_write(const char *path, const void *data, size_t size,
+                                 ratoon_error *error)
+{
+    char *temporary = NULL;
+    if (asprintf(&temporary, "%s.new", path) < 0) {
+        return no_memory(error);
+    }
+    ratoon_status status = RATOON_OK;
+    int fd =
+        open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    bool written = fd >= 0 && write_all(fd, data, size) && fsync(fd) == 0;
+    if (fd >= 0 && close(fd) != 0) {
+        written = false;
+    }
+    if (!written || rename(temporary, path) != 0) {
+        status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't write", path);
+        (void)unlink(temporary);
+    }
+    free(temporary);
+    return status;
+}
+
+/* ---- room ---- */
+
+uint64_t ratoon__folder_room(const char *path)
+{
+    struct statvfs disk;
+    if (statvfs(path, &disk) != 0) {
+        return UINT64_MAX;
+    }
+    return (uint64_t)disk.f_bavail * disk.f_frsize;
+}
+
+void ratoon__ballast_set(const char *path, uint64_t size)
+{
+    char *name = ratoon__path_join(path, "ballast");
+    if (name == NULL) {
+        return;
+    }
+    if (size == 0) {
+        (void)unlink(name);
+    } else if (truncate(name, (off_t)size) != 0) {
+        errno = 0; /* not there: nothing to shrink */
+    }
+    free(name);
+}
+
+bool ratoon__ballast_grow(const char *path, uint64_t size)
+{
+    char *name = ratoon__path_join(path, "ballast");
+    if (name == NULL) {
+        return false;
+    }
+    bool grown = false;
+    int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    if (fd >= 0) {
+        int failed = fallocate(fd, 0, 0, (off_t)size);
+        /* Where a file system can't reserve room there is nothing to be had from a ballast. */
+        grown = failed == 0 || errno == EOPNOTSUPP;
+        close(fd);
+    }
+    free(name);
+    return grown;
+}
+
+/* ---- log files kept aside ---- */
+
+static bool copy_file(const char *from, const char *to)
+{
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    int out = in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    bool copied = out >= 0;
+    while (copied) {
+        ssize_t done = sendfile(out, in, NULL, 1 << 20);
+        if (done == 0) {
+            break;
+        }
+        copied = done > 0;
+    }
+    if (in >= 0) {
+        close(in);
+    }
+    if (out >= 0) {
+        close(out);
+    }
+    return copied;
+}
+
+/* RocksDB never writes to a log file that it did not begin itself since it was opened, so a link
+ * keeps what it held. */
+static bool link_logs(const char *db, const char *links)
+{
+    DIR *folder = opendir(db);
+    if (folder == NULL) {
+        return false;
+    }
+    bool linked = true;
+    const struct dirent *entry;
+    while (linked && (entry = readdir(folder)) != NULL) {
+        const char *dot = strrchr(entry->d_name, '.');
+        if (dot == NULL || strcmp(dot, ".log") != 0) {
+            continue;
+        }
+        char *from = ratoon__path_join(db, entry->d_name);
+        char *to = ratoon__path_join(links, entry->d_name);
+        linked = from != NULL && to != NULL && (link(from, to) == 0 || copy_file(from, to));
+        free(from);
+        free(to);
+    }
+    closedir(folder);
+    return linked;
+}
+
+ratoon_status ratoon__logs_link(const char *path, ratoon_error *error)
+{
+    char *db = ratoon__path_join(path, "db");
+    char *links = ratoon__path_join(path, links_name);
+    ratoon_status status = RATOON_OK;
+    if (db == NULL || links == NULL) {
+        status = no_memory(error);
+    } else {
+        ratoon__tree_remove(links);
+        if (mkdir(links, S_IRWXU) != 0 || !link_logs(db, links)) {
+            status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't keep the log files", links);
+            ratoon__tree_remove(links);
+        }
+    }
+    free(links);
+    free(db);
+    return status;
+}
+
+void ratoon__logs_unlink(const char *path)
+{
+    char *links = ratoon__path_join(path, links_name);
+    if (links != NULL) {
+        ratoon__tree_remove(links);
+    }
+    free(links);
+}
+
+void ratoon__logs_keep(const char *path, char **kept)
+{
+    char *links = ratoon__path_join(path, links_name);
+    char *folder = NULL;
+    struct timespec now;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    char stamp[32];
+    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%S", &utc);
+    *kept = NULL;
+    if (links != NULL &&
+        asprintf(&folder, "%s/damaged-%s.%06ldZ", path, stamp, now.tv_nsec / 1000) >= 0) {
+        if (rename(links, folder) == 0) {
+            *kept = folder;
+        } else {
+            free(folder);
+        }
+    }
+    free(links);
+}

@@ -1,0 +1,432 @@
+/* Creating, opening and closing a store. Opening proves what it can about the log's end before
+ * anything is served (E04). */
+#include "log/rocksdb_impl.h"
+
+#include "log/folder.h"
+
+#include <rocksdb/c.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    RECOVER_ALL = 0,     /* kAbsoluteConsistency: any flaw of the log is an error */
+    RECOVER_TO_FLAW = 2, /* kPointInTimeRecovery: all that stands before the first flaw */
+    LOG_QUIET = 5,       /* RocksDB asserts when it can't write its own diary on a full disk */
+    BLOCK_SIZE = 16 << 10,
+    CACHE_SIZE = 64 << 20,
+    BLOOM_BITS = 10,
+    BLOB_SIZE_MIN = 1 << 10,
+    BUFFER_SIZE = 64 << 20,       /* of commits and values in memory before they are written */
+    BUFFER_SIZE_SMALL = 16 << 20, /* of feed and derived rows */
+    LOGS_SIZE_MAX = 128 << 20,    /* then older log files are made superfluous; bounds reopening */
+    DIARIES_MAX = 3,
+    HEAD_SETS = 1 << 14,    /* times four heads, 32 bytes each: 2 MiB */
+    STORED_SETS = 1 << 12,  /* times four digests, 48 bytes each: 768 KiB */
+    FEED_CHECK_MAX = 65536, /* last positions of the feed that are checked at opening */
+    CLOSE_FLUSH_MIN =
+        4 << 20, /* closing writes out a log larger than this: opening is quick then */
+    INTERVAL_DEFAULT_MS = 100,
+};
+
+static const char *const family_names[RATOON__FAMILIES] = {
+    [RATOON__FAMILY_DERIVED] = "default",
+    [RATOON__FAMILY_COMMITS] = "commits",
+    [RATOON__FAMILY_VALUES] = "values",
+    [RATOON__FAMILY_FEED] = "feed",
+};
+
+static ratoon_status no_memory(ratoon_error *error)
+{
+    return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+}
+
+/* ---- options ---- */
+
+typedef struct options_set {
+    rocksdb_options_t *base;
+    rocksdb_options_t *family[RATOON__FAMILIES];
+    rocksdb_cache_t *cache;
+} options_set;
+
+static rocksdb_options_t *family_options(const options_set *set, int family)
+{
+    rocksdb_options_t *o = rocksdb_options_create_copy(set->base);
+    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_size(table, BLOCK_SIZE);
+    rocksdb_block_based_options_set_block_cache(table, set->cache);
+    rocksdb_block_based_options_set_filter_policy(
+        table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+    rocksdb_options_set_block_based_table_factory(o, table);
+    rocksdb_block_based_options_destroy(table);
+    bool large = family == RATOON__FAMILY_COMMITS || family == RATOON__FAMILY_VALUES;
+    rocksdb_options_set_write_buffer_size(o, large ? BUFFER_SIZE : BUFFER_SIZE_SMALL);
+    if (family == RATOON__FAMILY_COMMITS) {
+        rocksdb_options_set_prefix_extractor(
+            o, rocksdb_slicetransform_create_fixed_prefix(sizeof(ratoon_id)));
+    }
+    if (family == RATOON__FAMILY_VALUES || family == RATOON__FAMILY_DERIVED) {
+        rocksdb_options_set_enable_blob_files(o, 1);
+        rocksdb_options_set_min_blob_size(o, BLOB_SIZE_MIN);
+        rocksdb_options_set_blob_compression_type(o, rocksdb_zstd_compression);
+        rocksdb_options_set_enable_blob_gc(o, 1);
+    }
+    return o;
+}
+
+static void options_make(options_set *set, int recovery)
+{
+    set->cache = rocksdb_cache_create_lru(CACHE_SIZE);
+    set->base = rocksdb_options_create();
+    rocksdb_options_set_info_log_level(set->base, LOG_QUIET);
+    rocksdb_options_set_keep_log_file_num(set->base, DIARIES_MAX);
+    rocksdb_options_set_max_background_jobs(set->base, 2);
+    rocksdb_options_set_max_total_wal_size(set->base, LOGS_SIZE_MAX);
+    rocksdb_options_set_recycle_log_file_num(set->base, 0);
+    rocksdb_options_set_wal_recovery_mode(set->base, recovery);
+    for (int i = 0; i < RATOON__FAMILIES; i++) {
+        set->family[i] = family_options(set, i);
+    }
+}
+
+static void options_free(options_set *set)
+{
+    for (int i = 0; i < RATOON__FAMILIES; i++) {
+        rocksdb_options_destroy(set->family[i]);
+    }
+    rocksdb_options_destroy(set->base);
+    rocksdb_cache_destroy(set->cache);
+}
+
+static rocksdb_t *open_db(const char *folder, int recovery, bool create,
+                          rocksdb_column_family_handle_t **families, char **message)
+{
+    char *path = ratoon__path_join(folder, "db");
+    if (path == NULL) {
+        *message = strdup("out of memory");
+        return NULL;
+    }
+    options_set set;
+    options_make(&set, recovery);
+    rocksdb_options_set_create_if_missing(set.base, create);
+    rocksdb_options_set_error_if_exists(set.base, create);
+    rocksdb_options_set_create_missing_column_families(set.base, create);
+    rocksdb_t *db = rocksdb_open_column_families(set.base, path, RATOON__FAMILIES, family_names,
+                                                 (const rocksdb_options_t *const *)set.family,
+                                                 families, message);
+    options_free(&set);
+    free(path);
+    return db;
+}
+
+static void close_db(rocksdb_t *db, rocksdb_column_family_handle_t **families)
+{
+    for (int i = 0; i < RATOON__FAMILIES; i++) {
+        rocksdb_column_family_handle_destroy(families[i]);
+    }
+    rocksdb_close(db);
+}
+
+/* ---- creating ---- */
+
+static ratoon_status create_db(const char *folder, ratoon_error *error)
+{
+    rocksdb_column_family_handle_t *families[RATOON__FAMILIES];
+    char *message = NULL;
+    rocksdb_t *db = open_db(folder, RECOVER_ALL, true, families, &message);
+    if (message != NULL) {
+        return ratoon__rocks_error(message, "can't make the store", error);
+    }
+    close_db(db, families);
+    return RATOON_OK;
+}
+
+ratoon_status ratoon__rocksdb_create(const char *path, ratoon_error *error)
+{
+    return ratoon__folder_create(path, create_db, error);
+}
+
+/* ---- opening ---- */
+
+/* On a disk without room, recovery gets the ballast's. */
+static void release_ballast(const ratoon__rocks *r)
+{
+    if (ratoon__folder_room(r->path) < LOGS_SIZE_MAX + (uint64_t)RATOON__ROOM_MIN) {
+        ratoon__ballast_set(r->path, 0);
+    }
+}
+
+static ratoon_status recover(ratoon__rocks *r, bool *flawed, ratoon_error *error)
+{
+    char *message = NULL;
+    r->db = open_db(r->path, RECOVER_ALL, false, r->family, &message);
+    *flawed = message != NULL && strncmp(message, "Corruption", 10) == 0;
+    if (*flawed) {
+        /* An honest torn end looks like this too; what is lost, if anything, the witness tells. */
+        rocksdb_free(message);
+        message = NULL;
+        r->db = open_db(r->path, RECOVER_TO_FLAW, false, r->family, &message);
+    }
+    if (message == NULL) {
+        return RATOON_OK;
+    }
+    ratoon_status status = ratoon__rocks_error(message, "can't open the store", error);
+    if (status == RATOON_ERR_DAMAGED) {
+        ratoon__hint(error, "restore the store from a backup; nothing was removed from it");
+    }
+    return status;
+}
+
+/* What is wrong with the log that was recovered: DAMAGED, or OK. */
+static ratoon_status examine(ratoon__rocks *r, ratoon_error *error)
+{
+    uint64_t end = 0;
+    ratoon_status status = ratoon__rocks_feed_end(r, &end, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    atomic_store(&r->acked, end);
+    atomic_store(&r->synced, end);
+    ratoon_status read = ratoon__rocks_load_derived(r, error);
+    status = ratoon__witness_open(&r->witness, r->path, error);
+    if (status == RATOON_OK && r->witness.position > end) {
+        status = ratoon__fail(error, RATOON_ERR_DAMAGED,
+                              "the log of the store %s ends at position %U, but %U was "
+                              "acknowledged: the last %U commits are lost",
+                              r->path, end, r->witness.position, r->witness.position - end);
+    }
+    if (status == RATOON_OK) {
+        status = ratoon__rocks_feed_check(r, FEED_CHECK_MAX, error);
+    }
+    return status == RATOON_OK ? read : status;
+}
+
+/* The store is damaged: it can be read. The log files that were found are kept, and what is said
+ * of them, so that the next opening says the same. */
+static void keep_damage(ratoon__rocks *r, ratoon_error *why)
+{
+    char *kept = NULL;
+    char *path = ratoon__path_join(r->path, "damage");
+    ratoon__logs_keep(r->path, &kept);
+    ratoon__buf text = {0};
+    ratoon__buf_str(&text, why->message);
+    if (kept != NULL) {
+        ratoon__buf_format(&text, "; the log files as they were found are kept in %s", kept);
+    }
+    if (path != NULL && !text.failed) {
+        ratoon_error unsaid; /* that the note can't be kept is not worse than the damage itself */
+        (void)ratoon__file_write(path, text.data, text.size, &unsaid);
+        ratoon__rocks_refuse(r, RATOON_ERR_DAMAGED, text.data);
+    } else {
+        ratoon__rocks_refuse(r, RATOON_ERR_DAMAGED, why->message);
+    }
+    ratoon__buf_free(&text);
+    free(path);
+    free(kept);
+}
+
+/* Whether an earlier opening found damage that nobody has accepted yet. */
+static bool known_damage(ratoon__rocks *r)
+{
+    char *path = ratoon__path_join(r->path, "damage");
+    FILE *file = path == NULL ? NULL : fopen(path, "re");
+    if (file != NULL) {
+        char text[RATOON__TEXT_MAX];
+        size_t size = fread(text, 1, sizeof text - 1, file);
+        text[size] = '\0';
+        fclose(file);
+        ratoon__rocks_refuse(r, RATOON_ERR_DAMAGED, text);
+    }
+    free(path);
+    return file != NULL;
+}
+
+/* OK, DAMAGED with a database that can be read, or another status without one. */
+static ratoon_status open_and_examine(ratoon__rocks *r, ratoon_error *error)
+{
+    bool flawed = false;
+    ratoon_error why = {0};
+    release_ballast(r);
+    ratoon_status status = ratoon__logs_link(r->path, &why);
+    if (status == RATOON_OK) {
+        status = recover(r, &flawed, &why);
+        if (status == RATOON_ERR_DAMAGED) {
+            char *kept = NULL;
+            ratoon__logs_keep(r->path, &kept);
+            free(kept);
+        } else if (status != RATOON_OK) {
+            ratoon__logs_unlink(r->path);
+        }
+    }
+    if (status == RATOON_OK) {
+        bool known = known_damage(r);
+        status = examine(r, &why);
+        if (status != RATOON_OK && status != RATOON_ERR_DAMAGED) {
+            close_db(r->db, r->family);
+            r->db = NULL;
+        } else if (known) {
+            status = ratoon__rocks_writable(r, &why);
+        } else if (status == RATOON_ERR_DAMAGED) {
+            keep_damage(r, &why);
+            status = ratoon__rocks_writable(r, &why);
+        }
+        ratoon__logs_unlink(r->path);
+    }
+    if (status != RATOON_OK && error != NULL) {
+        *error = why;
+    }
+    return status;
+}
+
+static void init_locks(ratoon__rocks *r)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&r->writer, NULL);
+    pthread_mutex_init(&r->flush, NULL);
+    pthread_mutex_init(&r->state, NULL);
+    pthread_cond_init(&r->moved, &monotonic);
+    pthread_cond_init(&r->keeper_wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+static ratoon__rocks *new_driver(const char *path, const ratoon__driver_options *options)
+{
+    ratoon__rocks *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        return NULL;
+    }
+    init_locks(r);
+    r->driver.ops = &ratoon__rocks_ops;
+    r->lock_fd = -1;
+    r->watch_fd = -1;
+    r->witness.fd = -1;
+    r->options = *options;
+    if (r->options.value_max == 0) {
+        r->options.value_max = RATOON_VALUE_MAX_DEFAULT;
+    }
+    if (r->options.interval_ms == 0) {
+        r->options.interval_ms = INTERVAL_DEFAULT_MS;
+    }
+    ratoon__pending_list_init(&r->group.staged);
+    r->get_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_prefix_same_as_start(r->get_options, 1);
+    r->scan_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_total_order_seek(r->scan_options, 1);
+    r->verify_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_total_order_seek(r->verify_options, 1);
+    rocksdb_readoptions_set_verify_checksums(r->verify_options, 1);
+    rocksdb_readoptions_set_fill_cache(r->verify_options, 0);
+    r->write_sync = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(r->write_sync, 1);
+    r->write_plain = rocksdb_writeoptions_create();
+    r->batch = rocksdb_writebatch_create();
+    r->derived_batch = rocksdb_writebatch_create();
+    r->path = strdup(path);
+    if (r->path == NULL || !ratoon__slots_init(&r->heads, sizeof(ratoon_id), HEAD_SETS) ||
+        !ratoon__slots_init(&r->stored, sizeof(ratoon_digest), STORED_SETS) ||
+        !ratoon__pending_init(&r->pending) || !ratoon__pending_init(&r->flushing) ||
+        !ratoon__pending_init(&r->written)) {
+        ratoon__rocks_close(&r->driver);
+        return NULL;
+    }
+    return r;
+}
+
+ratoon_status ratoon__rocksdb_open(const char *path, const ratoon__driver_options *options,
+                                   ratoon__driver **out, ratoon_error *error)
+{
+    ratoon_status status = ratoon__folder_check(path, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    ratoon__rocks *r = new_driver(path, options);
+    if (r == NULL) {
+        return no_memory(error);
+    }
+    status = ratoon__folder_mend(path, error);
+    if (status == RATOON_OK) {
+        status = ratoon__folder_lock(path, &r->lock_fd, error);
+    }
+    if (status == RATOON_OK) {
+        status = open_and_examine(r, error);
+    }
+    if (r->db != NULL) {
+        ratoon__ballast_set(r->path, RATOON__BALLAST_MIN);
+        r->ballast = ratoon__ballast_grow(r->path, RATOON__BALLAST_MIN) ? RATOON__BALLAST_MIN : 0;
+        if (!ratoon__rocks_keeper_start(r)) {
+            status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "can't start a thread");
+        } else if (status == RATOON_OK || status == RATOON_ERR_DAMAGED) {
+            *out = &r->driver;
+            return status;
+        }
+    }
+    ratoon__rocks_close(&r->driver);
+    return status;
+}
+
+/* ---- closing ---- */
+
+static void flush_families(ratoon__rocks *r)
+{
+    uint64_t size = 0;
+    uint64_t sum = 0;
+    for (int i = 0; i < RATOON__FAMILIES; i++) {
+        if (rocksdb_property_int_cf(r->db, r->family[i], "rocksdb.cur-size-active-mem-table",
+                                    &size) == 0) {
+            sum += size;
+        }
+    }
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    for (int i = 0; sum > CLOSE_FLUSH_MIN && i < RATOON__FAMILIES; i++) {
+        char *message = NULL;
+        rocksdb_flush_cf(r->db, options, r->family[i], &message);
+        if (message != NULL) {
+            rocksdb_free(message); /* it is all in the log */
+            break;
+        }
+    }
+    rocksdb_flushoptions_destroy(options);
+}
+
+void ratoon__rocks_close(ratoon__driver *d)
+{
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    ratoon__rocks_keeper_stop(r);
+    if (r->db != NULL) {
+        /* In every mode: a store that was closed is whole on disk. Failures leave what a crash
+         * would leave, and are found at the next opening. */
+        (void)ratoon__rocks_flush_derived(r, NULL);
+        (void)ratoon__rocks_sync(r, NULL);
+        flush_families(r);
+        close_db(r->db, r->family);
+        ratoon__ballast_set(r->path, RATOON__BALLAST_MIN);
+    }
+    ratoon__witness_close(&r->witness);
+    if (r->lock_fd >= 0) {
+        close(r->lock_fd);
+    }
+    ratoon__pending_free(&r->pending);
+    ratoon__pending_free(&r->flushing);
+    ratoon__pending_free(&r->written);
+    ratoon__slots_free(&r->heads);
+    ratoon__slots_free(&r->stored);
+    ratoon__group_free(&r->group);
+    rocksdb_writebatch_destroy(r->batch);
+    rocksdb_writebatch_destroy(r->derived_batch);
+    rocksdb_readoptions_destroy(r->get_options);
+    rocksdb_readoptions_destroy(r->scan_options);
+    rocksdb_readoptions_destroy(r->verify_options);
+    rocksdb_writeoptions_destroy(r->write_sync);
+    rocksdb_writeoptions_destroy(r->write_plain);
+    pthread_cond_destroy(&r->moved);
+    pthread_cond_destroy(&r->keeper_wake);
+    pthread_mutex_destroy(&r->writer);
+    pthread_mutex_destroy(&r->flush);
+    pthread_mutex_destroy(&r->state);
+    free(r->path);
+    free(r);
+}

@@ -1,0 +1,296 @@
+/* Reading: heads, commits, values, snapshots. Nothing past the acknowledged boundary is shown. */
+#include "log/rocksdb_impl.h"
+
+#include <rocksdb/c.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static ratoon_status no_memory(ratoon_error *error)
+{
+    return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+}
+
+static ratoon_status iterator_status(const rocksdb_iterator_t *it, const char *what,
+                                     ratoon_error *error)
+{
+    char *message = NULL;
+    rocksdb_iter_get_error(it, &message);
+    return message == NULL ? RATOON_OK : ratoon__rocks_error(message, what, error);
+}
+
+/* ---- heads ---- */
+
+/* Number of the last commit at or before a position. */
+static ratoon_status last_number(ratoon__rocks *r, ratoon_id lineage, uint64_t bound,
+                                 uint64_t *number, ratoon_error *error)
+{
+    uint8_t key[RATOON__COMMIT_KEY];
+    ratoon__commit_key(key, lineage, UINT64_MAX);
+    rocksdb_iterator_t *it =
+        rocksdb_create_iterator_cf(r->db, r->get_options, r->family[RATOON__FAMILY_COMMITS]);
+    uint64_t found = 0;
+    rocksdb_iter_seek_for_prev(it, (const char *)key, sizeof key);
+    for (; rocksdb_iter_valid(it); rocksdb_iter_prev(it)) {
+        size_t key_size;
+        size_t size;
+        const char *at = rocksdb_iter_key(it, &key_size);
+        if (key_size != sizeof key || memcmp(at, key, sizeof lineage.bytes) != 0) {
+            break;
+        }
+        const char *value = rocksdb_iter_value(it, &size);
+        if (size >= RATOON__POSITION_SIZE && ratoon__get_le64(value) <= bound) {
+            found = ratoon__get_be64(at + sizeof lineage.bytes);
+            break;
+        }
+    }
+    ratoon_status status = iterator_status(it, "can't read the head of a lineage", error);
+    rocksdb_iter_destroy(it);
+    if (status == RATOON_OK) {
+        *number = found;
+    }
+    return status;
+}
+
+ratoon_status ratoon__rocks_last_number(ratoon__rocks *r, ratoon_id lineage, uint64_t *number,
+                                        ratoon_error *error)
+{
+    return last_number(r, lineage, atomic_load(&r->acked), number, error);
+}
+
+ratoon_status ratoon__rocks_head(ratoon__driver *d, ratoon_id lineage, uint64_t *head,
+                                 ratoon_error *error)
+{
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    pthread_mutex_lock(&r->state);
+    bool known = ratoon__slots_get(&r->heads, lineage.bytes, head);
+    pthread_mutex_unlock(&r->state);
+    /* What is found is not remembered: by now it may be old. */
+    return known ? RATOON_OK : ratoon__rocks_last_number(r, lineage, head, error);
+}
+
+/* ---- commits ---- */
+
+/* The same key by a look-up must give the same bytes: an index or filter may be damaged where the
+ * data is not. */
+static ratoon_status check_lookup(ratoon__rocks *r, const char *key, const char *value, size_t size,
+                                  ratoon_error *error)
+{
+    char *message = NULL;
+    rocksdb_pinnableslice_t *found =
+        rocksdb_get_pinned_cf(r->db, r->verify_options, r->family[RATOON__FAMILY_COMMITS], key,
+                              RATOON__COMMIT_KEY, &message);
+    if (message != NULL) {
+        return ratoon__rocks_error(message, "can't look up a commit", error);
+    }
+    size_t found_size = 0;
+    const char *bytes = found == NULL ? NULL : rocksdb_pinnableslice_value(found, &found_size);
+    bool same = bytes != NULL && found_size == size && memcmp(bytes, value, size) == 0;
+    if (found != NULL) {
+        rocksdb_pinnableslice_destroy(found);
+    }
+    if (same) {
+        return RATOON_OK;
+    }
+    ratoon_id lineage;
+    memcpy(lineage.bytes, key, sizeof lineage.bytes);
+    return ratoon__fail(error, RATOON_ERR_DAMAGED,
+                        "commit %U of lineage %I is found by iteration, but not by look-up",
+                        ratoon__get_be64(key + sizeof lineage.bytes), &lineage);
+}
+
+/* Gives one commit to the callback; *stop where that says so. */
+static ratoon_status show(const char *key, const char *value, size_t size, ratoon__buf *scratch,
+                          ratoon__commit_fn fn, void *ctx, bool *stop, ratoon_error *error)
+{
+    ratoon_id lineage;
+    memcpy(lineage.bytes, key, sizeof lineage.bytes);
+    const char *data = value + RATOON__POSITION_SIZE;
+    size_t data_size = size - RATOON__POSITION_SIZE;
+    if ((uintptr_t)data % 8 != 0) {
+        scratch->size = 0;
+        ratoon__buf_add(scratch, data, data_size);
+        if (scratch->failed) {
+            return no_memory(error);
+        }
+        data = scratch->data;
+    }
+    *stop = !fn(ctx, ratoon__get_le64(value), lineage, ratoon__get_be64(key + sizeof lineage.bytes),
+                data, data_size);
+    return RATOON_OK;
+}
+
+ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t from,
+                                 bool one_lineage, bool verify, ratoon__commit_fn fn, void *ctx,
+                                 ratoon_error *error)
+{
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    const rocksdb_readoptions_t *options = verify        ? r->verify_options
+                                           : one_lineage ? r->get_options
+                                                         : r->scan_options;
+    uint8_t start[RATOON__COMMIT_KEY];
+    ratoon__commit_key(start, lineage, from);
+    ratoon__buf scratch = {0};
+    ratoon_status status = RATOON_OK;
+    bool stop = false;
+    /* The boundary first: what it admits is in the iterator's view. */
+    uint64_t bound = atomic_load(&r->acked);
+    rocksdb_iterator_t *it =
+        rocksdb_create_iterator_cf(r->db, options, r->family[RATOON__FAMILY_COMMITS]);
+    for (rocksdb_iter_seek(it, (const char *)start, sizeof start);
+         status == RATOON_OK && !stop && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
+        size_t key_size;
+        size_t size;
+        const char *key = rocksdb_iter_key(it, &key_size);
+        if (one_lineage && memcmp(key, lineage.bytes, sizeof lineage.bytes) != 0) {
+            break;
+        }
+        const char *value = rocksdb_iter_value(it, &size);
+        if (key_size != RATOON__COMMIT_KEY || size < RATOON__POSITION_SIZE) {
+            status =
+                ratoon__fail(error, RATOON_ERR_DAMAGED, "the log holds an entry that is no commit");
+        } else if (ratoon__get_le64(value) <= bound) {
+            if (verify) {
+                status = check_lookup(r, key, value, size, error);
+            }
+            if (status == RATOON_OK) {
+                status = show(key, value, size, &scratch, fn, ctx, &stop, error);
+            }
+        }
+    }
+    if (status == RATOON_OK && !stop) {
+        status = iterator_status(it, "can't read commits", error);
+    }
+    rocksdb_iter_destroy(it);
+    ratoon__buf_free(&scratch);
+    return status;
+}
+
+/* ---- values ---- */
+
+static ratoon_status give(const void *data, size_t size, ratoon_buffer *out, ratoon_error *error)
+{
+    char *copy = malloc(size + 1);
+    if (copy == NULL) {
+        return no_memory(error);
+    }
+    if (size > 0) {
+        memcpy(copy, data, size);
+    }
+    copy[size] = '\0';
+    *out = (ratoon_buffer){.data = copy, .size = size};
+    return RATOON_OK;
+}
+
+ratoon_status ratoon__rocks_value_get(ratoon__driver *d, const ratoon_digest *digest,
+                                      ratoon_buffer *out, ratoon_error *error)
+{
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    char *message = NULL;
+    rocksdb_pinnableslice_t *found =
+        rocksdb_get_pinned_cf(r->db, r->get_options, r->family[RATOON__FAMILY_VALUES],
+                              (const char *)digest->bytes, sizeof digest->bytes, &message);
+    if (message != NULL) {
+        return ratoon__rocks_error(message, "can't read a value", error);
+    }
+    if (found == NULL) {
+        return ratoon__fail(error, RATOON_ERR_NOT_FOUND, "the store holds no such value");
+    }
+    size_t size;
+    const char *data = rocksdb_pinnableslice_value(found, &size);
+    ratoon_status status = give(data, size, out, error);
+    rocksdb_pinnableslice_destroy(found);
+    return status;
+}
+
+ratoon_status ratoon__rocks_values(ratoon__driver *d, ratoon__digest_fn fn, void *ctx,
+                                   ratoon_error *error)
+{
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    ratoon_status status = RATOON_OK;
+    bool stop = false;
+    rocksdb_iterator_t *it =
+        rocksdb_create_iterator_cf(r->db, r->verify_options, r->family[RATOON__FAMILY_VALUES]);
+    for (rocksdb_iter_seek_to_first(it); status == RATOON_OK && !stop && rocksdb_iter_valid(it);
+         rocksdb_iter_next(it)) {
+        size_t key_size;
+        size_t size;
+        ratoon_digest digest;
+        const char *key = rocksdb_iter_key(it, &key_size);
+        const char *value = rocksdb_iter_value(it, &size);
+        if (key_size != sizeof digest.bytes) {
+            status = ratoon__fail(error, RATOON_ERR_DAMAGED,
+                                  "the values hold an entry that is not under a digest");
+        } else {
+            memcpy(digest.bytes, key, sizeof digest.bytes);
+            stop = !fn(ctx, &digest, value, size);
+        }
+    }
+    if (status == RATOON_OK && !stop) {
+        status = iterator_status(it, "can't read values", error);
+    }
+    rocksdb_iter_destroy(it);
+    return status;
+}
+
+/* ---- snapshots ---- */
+
+enum { SNAPSHOT_KEY = 1 + RATOON__COMMIT_KEY };
+
+static void snapshot_key(uint8_t key[SNAPSHOT_KEY], ratoon_id lineage, uint64_t number)
+{
+    key[0] = 'n';
+    ratoon__commit_key(key + 1, lineage, number);
+}
+
+ratoon_status ratoon__rocks_snapshot_get(ratoon__driver *d, ratoon_id lineage, uint64_t number,
+                                         uint64_t *at, ratoon_buffer *out, ratoon_error *error)
+{
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    uint8_t key[SNAPSHOT_KEY];
+    snapshot_key(key, lineage, number);
+    rocksdb_iterator_t *it =
+        rocksdb_create_iterator_cf(r->db, r->scan_options, r->family[RATOON__FAMILY_DERIVED]);
+    rocksdb_iter_seek_for_prev(it, (const char *)key, sizeof key);
+    ratoon_status status = iterator_status(it, "can't read a snapshot", error);
+    if (status == RATOON_OK) {
+        size_t key_size = 0;
+        const char *found = rocksdb_iter_valid(it) ? rocksdb_iter_key(it, &key_size) : NULL;
+        if (key_size != sizeof key || memcmp(found, key, 1 + sizeof lineage.bytes) != 0) {
+            status = ratoon__fail(error, RATOON_ERR_NOT_FOUND, "the lineage has no snapshot");
+        } else {
+            size_t size;
+            const char *value = rocksdb_iter_value(it, &size);
+            status = give(value, size, out, error);
+            if (status == RATOON_OK) {
+                *at = ratoon__get_be64(found + 1 + sizeof lineage.bytes);
+            }
+        }
+    }
+    rocksdb_iter_destroy(it);
+    return status;
+}
+
+ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, uint64_t number,
+                                         const void *data, size_t size, ratoon_error *error)
+{
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    ratoon_status status = ratoon__rocks_writable(r, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    uint8_t key[SNAPSHOT_KEY];
+    snapshot_key(key, lineage, number);
+    char *message = NULL;
+    rocksdb_put_cf(r->db, r->write_plain, r->family[RATOON__FAMILY_DERIVED], (const char *)key,
+                   sizeof key, size == 0 ? "" : data, size, &message);
+    if (message != NULL) {
+        ratoon_error why = {0};
+        status = ratoon__rocks_error(message, "can't write a snapshot", &why);
+        ratoon__rocks_refuse(r, RATOON_ERR_READ_ONLY, why.message);
+        if (error != NULL) {
+            *error = why;
+        }
+    }
+    return status;
+}
