@@ -48,9 +48,9 @@ ratoon_status ratoon__fail_at(ratoon_error *error, ratoon_status code, const cha
 
 static bool bad(builder *b, yaml_mark_t mark, const char *found, const char *expected)
 {
-    b->status = ratoon__fail_at(b->error, RATOON_ERR_PIPELINE_INVALID, b->name,
-                                (uint32_t)mark.line + 1, (uint32_t)mark.column + 1,
-                                "found %s, expected %s", found, expected);
+    b->status =
+        ratoon__fail_at(b->error, RATOON_ERR_PIPELINE_INVALID, b->name, (uint32_t)mark.line + 1,
+                        (uint32_t)mark.column + 1, "found %s, expected %s", found, expected);
     return false;
 }
 
@@ -102,9 +102,9 @@ static int compare_keys(const void *a, const void *b)
     if (order != 0) {
         return order;
     }
-    return left->line != right->line ? (left->line > right->line) - (left->line < right->line)
-                                     : (left->column > right->column) -
-                                           (left->column < right->column);
+    return left->line != right->line
+               ? (left->line > right->line) - (left->line < right->line)
+               : (left->column > right->column) - (left->column < right->column);
 }
 
 static bool check_keys_once(builder *b, const ratoon__node *map)
@@ -130,10 +130,9 @@ static bool check_keys_once(builder *b, const ratoon__node *map)
     }
     free(keys);
     if (again != NULL) {
-        b->status = ratoon__fail_at(b->error, RATOON_ERR_PIPELINE_INVALID, b->name, again->line,
-                                    again->column,
-                                    "found the key \"%s\" a second time, expected each key once",
-                                    again->text);
+        b->status = ratoon__fail_at(
+            b->error, RATOON_ERR_PIPELINE_INVALID, b->name, again->line, again->column,
+            "found the key \"%s\" a second time, expected each key once", again->text);
     }
     return again == NULL;
 }
@@ -153,7 +152,8 @@ static bool attach(builder *b, ratoon__node *node, yaml_mark_t mark)
     }
     ratoon__node *parent = b->open[b->depth - 1];
     if (awaits_key(parent, parent->count) && node->kind != RATOON__NODE_SCALAR) {
-        return bad(b, mark, node->kind == RATOON__NODE_LIST ? "a list as a key" : "a mapping as a key",
+        return bad(b, mark,
+                   node->kind == RATOON__NODE_LIST ? "a list as a key" : "a mapping as a key",
                    "text");
     }
     if (parent->last != NULL) {
@@ -256,8 +256,8 @@ static bool take(builder *b, const yaml_event_t *e)
     case YAML_DOCUMENT_START_EVENT:
         return b->root == NULL || bad(b, e->start_mark, "a second document", "one document");
     case YAML_STREAM_END_EVENT:
-        return b->root != NULL ||
-               bad(b, (yaml_mark_t){0, 0, 0}, "nothing", "a mapping with \"pipeline\" and \"stages\"");
+        return b->root != NULL || bad(b, (yaml_mark_t){0, 0, 0}, "nothing",
+                                      "a mapping with \"pipeline\" and \"stages\"");
     default:
         return true;
     }
@@ -267,8 +267,7 @@ ratoon_status ratoon__yaml_parse(const char *name, const char *text, size_t size
                                  ratoon__arena *arena, const ratoon__node **root,
                                  ratoon_error *error)
 {
-    builder b = {
-        .name = name, .input = text, .input_size = size, .arena = arena, .error = error};
+    builder b = {.name = name, .input = text, .input_size = size, .arena = arena, .error = error};
     if (yaml_parser_initialize(&b.parser) == 0) {
         no_memory(&b);
         return b.status;
