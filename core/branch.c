@@ -161,23 +161,17 @@ static bool below_rerun(const branching *b, uint32_t i)
     return false;
 }
 
-static ratoon__stage *blank_stage(const branching *b)
-{
-    atomic_fetch_add_explicit(&b->blank->refs, 1, memory_order_relaxed);
-    return b->blank;
-}
-
 static ratoon__stage *inherit(branching *b, uint32_t i)
 {
     if (b->parent == NULL) {
-        return blank_stage(b);
+        return ratoon__stage_ref(b->blank);
     }
     const int32_t index = map_stage(&b->to_parent, i, b->r->pipeline->stages[i].pub.name);
     const ratoon__stage *of = index < 0 ? NULL : ratoon__run_stage_at(b->parent, (uint32_t)index);
     if (of != NULL && ratoon_stage_status_done(of->status) && !ratoon__set_has(b->rerun, i)) {
         return reused_stage(b->parent, of, below_rerun(b, i));
     }
-    return b->plans[i] == NULL ? blank_stage(b) : pending_stage(of, b->plans[i]);
+    return b->plans[i] == NULL ? ratoon__stage_ref(b->blank) : pending_stage(of, b->plans[i]);
 }
 
 static bool fill_stages(branching *b)
@@ -217,9 +211,8 @@ static bool make_stages(ratoon__run *r, const ratoon__run *parent)
     return done;
 }
 
-/* What the fold relies on; everything else is the decider's business. */
-static const char *created_flaw(const ratoon__lineage *l, const ratoon__run_created *c,
-                                ratoon_id run, const ratoon__run *parent)
+const char *ratoon__created_flaw(const ratoon__lineage *l, const ratoon__run_created *c,
+                                 ratoon_id run, const ratoon__run *parent)
 {
     if (c->pipeline == NULL) {
         return "the definition of a created run is not resolved";
@@ -254,7 +247,7 @@ ratoon_status ratoon__fold_created(ratoon__folding *f, const ratoon__event *e)
 {
     const ratoon__run_created *c = &e->u.created;
     const ratoon__run *parent = ratoon__lineage_run(f->l, c->parent);
-    const char *flaw = created_flaw(f->l, c, e->run, parent);
+    const char *flaw = ratoon__created_flaw(f->l, c, e->run, parent);
     if (flaw != NULL) {
         return ratoon__fold_damaged(f, flaw);
     }

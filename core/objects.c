@@ -281,20 +281,28 @@ void ratoon__strings_unref(ratoon__strings *s)
     }
 }
 
+ratoon__runs *ratoon__runs_alloc(uint32_t count)
+{
+    ratoon__runs *r = malloc(sizeof *r + 2 * (size_t)count * sizeof(ratoon_id));
+    if (r != NULL) {
+        atomic_init(&r->refs, 1);
+        r->count = count;
+    }
+    return r;
+}
+
 ratoon__runs *ratoon__runs_new(const ratoon__runs *base, ratoon_id run, ratoon_id root)
 {
     const uint32_t count = base == NULL ? 0 : base->count;
-    ratoon__runs *r = malloc(sizeof *r + 2 * ((size_t)count + 1) * sizeof(ratoon_id));
+    ratoon__runs *r = ratoon__runs_alloc(count + 1);
     if (r == NULL) {
         return NULL;
     }
-    atomic_init(&r->refs, 1);
     if (count > 0) {
         memcpy(r->ids, base->ids, 2 * (size_t)count * sizeof(ratoon_id));
     }
     r->ids[2 * (size_t)count] = run;
     r->ids[2 * (size_t)count + 1] = root;
-    r->count = count + 1;
     return r;
 }
 

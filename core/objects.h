@@ -38,6 +38,7 @@ bool ratoon__strings_has(const ratoon__strings *s, const char *key); /* NULL has
 ratoon__strings *ratoon__strings_ref(const ratoon__strings *s);
 void ratoon__strings_unref(ratoon__strings *s);
 
+ratoon__runs *ratoon__runs_alloc(uint32_t count); /* ids to be filled in */
 /* `base` (may be NULL) with one more pair of run and root. */
 ratoon__runs *ratoon__runs_new(const ratoon__runs *base, ratoon_id run, ratoon_id root);
 ratoon__runs *ratoon__runs_ref(const ratoon__runs *r);
@@ -68,7 +69,12 @@ bool ratoon__items_filter(const ratoon__item_map *m,
 
 /* ---- stages and runs ---- */
 ratoon__stage *ratoon__stage_new(void); /* pending */
+/* Everything but the reference count, which is 1, and for a run but its books. The copy only
+ * borrows what it points to. */
+void ratoon__stage_numbers(ratoon__stage *to, const ratoon__stage *from);
+void ratoon__run_numbers(ratoon__run *to, const ratoon__run *from);
 ratoon__stage *ratoon__stage_copy(const ratoon__stage *s);
+ratoon__stage *ratoon__stage_ref(const ratoon__stage *s);
 void ratoon__stage_unref(ratoon__stage *s);
 /* A run header for `stages_count` stages, without any; released with ratoon__run_unref() however
  * far it was filled in. Takes a reference of its own to fixed and pipeline. */
@@ -94,6 +100,10 @@ ratoon__run_static *ratoon__static_new(const ratoon__run_created *created, ratoo
                                        const ratoon__run *parent);
 ratoon__run_static *ratoon__static_ref(const ratoon__run_static *s);
 void ratoon__static_unref(ratoon__run_static *s); /* NULL is fine */
+/* What makes a first event unfit for the lineage, or NULL; only what the fold relies on, everything
+ * else is the decider's business. The definition must be resolved. */
+const char *ratoon__created_flaw(const ratoon__lineage *l, const ratoon__run_created *c,
+                                 ratoon_id run, const ratoon__run *parent);
 /* Deep copy of what a first event says; everything in the arena but the definition, which is only
  * pointed to. Failure shows in the arena. */
 void ratoon__created_copy(ratoon__run_created *to, const ratoon__run_created *from,

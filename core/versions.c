@@ -35,14 +35,28 @@ ratoon__stage *ratoon__stage_new(void)
     return s;
 }
 
+/* Others may share the object meanwhile, so its reference count is left out of the copy. */
+void ratoon__stage_numbers(ratoon__stage *to, const ratoon__stage *from)
+{
+    const size_t behind = offsetof(ratoon__stage, status);
+    atomic_init(&to->refs, 1);
+    memcpy((char *)to + behind, (const char *)from + behind, sizeof *to - behind);
+}
+
+void ratoon__run_numbers(ratoon__run *to, const ratoon__run *from)
+{
+    const size_t behind = offsetof(ratoon__run, fixed);
+    atomic_init(&to->refs, 1);
+    memcpy((char *)to + behind, (const char *)from + behind, sizeof *to - behind);
+}
+
 ratoon__stage *ratoon__stage_copy(const ratoon__stage *s)
 {
     ratoon__stage *copy = malloc(sizeof *copy);
     if (copy == NULL) {
         return NULL;
     }
-    memcpy(copy, s, sizeof *copy);
-    atomic_init(&copy->refs, 1);
+    ratoon__stage_numbers(copy, s);
     (void)ratoon__outputs_ref(s->outputs);
     (void)ratoon__outputs_ref(s->partial);
     (void)ratoon__failure_ref(s->failure);
@@ -52,6 +66,15 @@ ratoon__stage *ratoon__stage_copy(const ratoon__stage *s)
     (void)ratoon__strings_ref(s->listed);
     (void)ratoon__runs_ref(s->consumed);
     return copy;
+}
+
+ratoon__stage *ratoon__stage_ref(const ratoon__stage *s)
+{
+    ratoon__stage *shared = (ratoon__stage *)(uintptr_t)s;
+    if (shared != NULL) {
+        ref(&shared->refs);
+    }
+    return shared;
 }
 
 void ratoon__stage_unref(ratoon__stage *s)
@@ -209,14 +232,14 @@ ratoon__run *ratoon__run_copy(const ratoon__run *r)
     if (copy == NULL) {
         return NULL;
     }
-    memcpy(copy, r, size);
-    atomic_init(&copy->refs, 1);
+    ratoon__run_numbers(copy, r);
     (void)ratoon__static_ref(r->fixed);
     (void)ratoon__pipeline_ref(r->pipeline);
     (void)ratoon__shared_ref(r->reason);
     (void)ratoon__shared_ref(r->external_ref);
     (void)ratoon__shared_ref(r->children);
     for (uint32_t i = 0; i < books; i++) {
+        copy->books[i] = r->books[i];
         if (r->books[i] != NULL) {
             ref(&r->books[i]->refs);
         }
