@@ -1,0 +1,482 @@
+/* Attaching to a store while its owners come and go. Other processes are this program again,
+ * started with a role: a forked child could not use RocksDB. */
+#include "log/attach.h"
+#include "log/monotonic.h"
+#include "raw_commits.h"
+#include "support.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WAIT_MS 20000
+#define APPENDS 200
+
+extern char **environ;
+
+static const ratoon__driver_options options;
+
+/* For roles and threads, where Check's assertions can't be used. */
+static void must(bool holds, const char *what)
+{
+    if (!holds) {
+        fprintf(stderr, "attach_test: not so: %s\n", what);
+        abort();
+    }
+}
+#define MUST(condition) must(condition, #condition)
+
+/* ---- hooks ---- */
+
+typedef struct hooks_seen {
+    atomic_uint owner, disconnect;
+} hooks_seen;
+
+static ratoon_status see_owner(void *ctx, ratoon__driver *owned, ratoon_error *error)
+{
+    uint64_t end;
+    ratoon_status status = owned->ops->end(owned, &end, error);
+    atomic_fetch_add(&((hooks_seen *)ctx)->owner, 1);
+    return status;
+}
+
+static void see_disconnect(void *ctx, ratoon__driver *owned)
+{
+    uint64_t end;
+    MUST(owned->ops->end(owned, &end, NULL) == RATOON_OK);
+    atomic_fetch_add(&((hooks_seen *)ctx)->disconnect, 1);
+}
+
+static ratoon__driver *attach(const char *path, bool no_serve, hooks_seen *seen)
+{
+    const ratoon__attach_hooks hooks = {see_owner, see_disconnect, seen};
+    ratoon__driver *d = NULL;
+    ratoon_error error = {0};
+    ratoon_status status =
+        ratoon__attach(path, &options, no_serve, WAIT_MS, seen != NULL ? &hooks : NULL, &d, &error);
+    if (status != RATOON_OK) {
+        fprintf(stderr, "attach: %s: %s\n", ratoon_status_name(status), error.message);
+        abort();
+    }
+    return d;
+}
+
+static char *new_store(char **folder)
+{
+    *folder = support_temp_dir("attach");
+    char *path = support_path_join(*folder, "store");
+    ratoon_error error = {0};
+    ratoon_status status = ratoon__rocksdb_create(path, &error);
+    if (status != RATOON_OK) {
+        fprintf(stderr, "create: %s\n", error.message);
+        abort();
+    }
+    return path;
+}
+
+/* ---- other processes ---- */
+
+typedef struct process {
+    pid_t pid;
+    int out; /* its standard output */
+    int in;  /* its standard input: it ends when that does */
+} process;
+
+static process start(const char *role, const char *path, const char *argument)
+{
+    int out[2];
+    int in[2];
+    ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+    ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+    char *argv[] = {"attach_test", (char *)(uintptr_t)role, (char *)(uintptr_t)path,
+                    (char *)(uintptr_t)argument, NULL};
+    process p = {.out = out[0], .in = in[1]};
+    ck_assert_int_eq(posix_spawn(&p.pid, "/proc/self/exe", &actions, NULL, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(out[1]);
+    close(in[0]);
+    char ready;
+    ck_assert_int_eq(read(p.out, &ready, 1), 1);
+    return p;
+}
+
+/* Its exit status, or -signal. */
+static int join(process *p)
+{
+    close(p->in);
+    close(p->out);
+    int status;
+    ck_assert_int_eq(waitpid(p->pid, &status, 0), p->pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void say_ready(void)
+{
+    MUST(write(STDOUT_FILENO, "r", 1) == 1);
+}
+
+static void wait_for_end(void)
+{
+    char byte;
+    while (read(STDIN_FILENO, &byte, 1) > 0) {
+    }
+}
+
+/* Owner, that serves or not. */
+static int role_own(const char *path, bool no_serve)
+{
+    ratoon__driver *d = attach(path, no_serve, NULL);
+    say_ready();
+    wait_for_end();
+    d->ops->close(d);
+    return EXIT_SUCCESS;
+}
+
+/* Owner that kills itself when the first append comes: before it is stored, or after, unanswered.
+ */
+static ratoon__driver *deadly_inner;
+static bool deadly_after;
+static ratoon_status deadly_append(ratoon__driver *d, ratoon__append *appends, size_t count,
+                                   bool sync, ratoon_error *error)
+{
+    (void)d;
+    if (deadly_after) {
+        (void)!deadly_inner->ops->append(deadly_inner, appends, count, sync, error);
+    }
+    raise(SIGKILL);
+    abort();
+}
+
+static ratoon_status deadly_end(ratoon__driver *d, uint64_t *end, ratoon_error *error)
+{
+    (void)d;
+    return deadly_inner->ops->end(deadly_inner, end, error);
+}
+
+static int role_die(const char *path, bool after)
+{
+    static const ratoon__driver_ops ops = {.append = deadly_append, .end = deadly_end};
+    static ratoon__driver deadly = {.ops = &ops};
+    ratoon__server *server;
+    deadly_after = after;
+    MUST(ratoon__rocksdb_open(path, &options, &deadly_inner, NULL) == RATOON_OK);
+    MUST(ratoon__server_start(&deadly, path, NULL, NULL, &server, NULL) == RATOON_OK);
+    say_ready();
+    wait_for_end();
+    return EXIT_FAILURE;
+}
+
+/* Client that appends to lineage 1 as a writer of its own. */
+static int role_append(const char *path, uint64_t writer)
+{
+    ratoon__driver *d = attach(path, false, NULL);
+    say_ready();
+    for (uint64_t i = 0; i < APPENDS; i++) {
+        (void)raw_append_next(d, raw_id(1), writer, i);
+    }
+    /* Whoever owns it meanwhile stays until the others are done. */
+    MUST(write(STDOUT_FILENO, "d", 1) == 1);
+    wait_for_end();
+    d->ops->close(d);
+    return EXIT_SUCCESS;
+}
+
+static int run_role(int argc, char **argv)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const char *role = argv[1];
+    const char *argument = argc > 3 ? argv[3] : "0";
+    return strcmp(role, "own") == 0      ? role_own(argv[2], false)
+           : strcmp(role, "hold") == 0   ? role_own(argv[2], true)
+           : strcmp(role, "die") == 0    ? role_die(argv[2], strcmp(argument, "after") == 0)
+           : strcmp(role, "append") == 0 ? role_append(argv[2], strtoull(argument, NULL, 10))
+                                         : EXIT_FAILURE;
+}
+
+/* ---- tests ---- */
+
+START_TEST(test_attach_first_owns_second_is_client)
+{
+    char *folder;
+    char *path = new_store(&folder);
+    hooks_seen a = {0};
+    hooks_seen b = {0};
+    ratoon__driver *owner = attach(path, false, &a);
+    ratoon__driver *client = attach(path, false, &b);
+    ck_assert(ratoon__attach_is_owner(owner));
+    ck_assert(!ratoon__attach_is_owner(client));
+    ck_assert_uint_eq(raw_append_next(client, raw_id(1), 1, 1), 1);
+    ck_assert_uint_eq(raw_append_next(owner, raw_id(1), 1, 2), 2);
+    raw_commits seen = {0};
+    ck_assert_int_eq(
+        client->ops->read(client, raw_id(1), 1, true, false, raw_commits_collect, &seen, NULL),
+        RATOON_OK);
+    ck_assert_uint_eq(seen.count, 2);
+    raw_commits_free(&seen);
+    ck_assert_uint_eq(a.owner, 1);
+    ck_assert_uint_eq(b.owner, 0);
+    client->ops->close(client);
+    uint64_t until = ratoon__monotonic_ms() + WAIT_MS;
+    while (atomic_load(&a.disconnect) == 0 && ratoon__monotonic_ms() < until) {
+        ratoon__sleep_ms(1);
+    }
+    ck_assert_uint_eq(a.disconnect, 1);
+    owner->ops->close(owner);
+    support_temp_dir_free(folder);
+    free(path);
+}
+END_TEST
+
+START_TEST(test_attach_goes_on_when_owner_closes)
+{
+    char *folder;
+    char *path = new_store(&folder);
+    hooks_seen seen = {0};
+    ratoon__driver *owner = attach(path, false, NULL);
+    ratoon__driver *client = attach(path, false, &seen);
+    (void)raw_append_next(client, raw_id(1), 1, 1);
+    owner->ops->close(owner);
+    ck_assert_uint_eq(raw_append_next(client, raw_id(1), 1, 2), 2);
+    ck_assert(ratoon__attach_is_owner(client));
+    ck_assert_uint_eq(seen.owner, 1);
+    owner = attach(path, false, NULL); /* the other way round */
+    ck_assert(!ratoon__attach_is_owner(owner));
+    ck_assert_uint_eq(raw_append_next(owner, raw_id(1), 1, 3), 3);
+    owner->ops->close(owner);
+    client->ops->close(client);
+    support_temp_dir_free(folder);
+    free(path);
+}
+END_TEST
+
+START_TEST(test_attach_no_store_is_not_found)
+{
+    char *folder = support_temp_dir("attach");
+    char *path = support_path_join(folder, "store");
+    ratoon__driver *d = NULL;
+    ck_assert_int_eq(ratoon__attach(path, &options, false, WAIT_MS, NULL, &d, NULL),
+                     RATOON_ERR_NOT_FOUND);
+    ck_assert_ptr_null(d);
+    support_temp_dir_free(folder);
+    free(path);
+}
+END_TEST
+
+/* A process holds the store: without serving it, or stopped while it does. */
+START_TEST(test_attach_busy_names_process)
+{
+    char *folder;
+    char *path = new_store(&folder);
+    process holder = start(_i == 0 ? "hold" : "own", path, NULL);
+    if (_i == 1) {
+        kill(holder.pid, SIGSTOP);
+    }
+    ratoon__driver *d = NULL;
+    ratoon_error error = {0};
+    uint64_t before = ratoon__monotonic_ms();
+    ck_assert_int_eq(ratoon__attach(path, &options, false, 150, NULL, &d, &error),
+                     RATOON_ERR_STORE_BUSY);
+    ck_assert_uint_ge(ratoon__monotonic_ms() - before, 150);
+    ck_assert_ptr_null(d);
+    char pid[32];
+    (void)snprintf(pid, sizeof pid, "process %d (", (int)holder.pid);
+    ck_assert_msg(strstr(error.message, pid) != NULL, "%s", error.message);
+    ck_assert_ptr_nonnull(strstr(error.message, "attach_test"));
+    if (_i == 1) {
+        kill(holder.pid, SIGCONT);
+    }
+    ck_assert_int_eq(join(&holder), EXIT_SUCCESS);
+    d = attach(path, false, NULL);
+    ck_assert(ratoon__attach_is_owner(d));
+    d->ops->close(d);
+    support_temp_dir_free(folder);
+    free(path);
+}
+END_TEST
+
+/* The owner dies with an append in its hands: the caller hears OK, once it is there once. */
+START_TEST(test_L11_append_whose_answer_was_lost_is_there_once)
+{
+    char *folder;
+    char *path = new_store(&folder);
+    hooks_seen hooks = {0};
+    process owner = start("die", path, _i == 0 ? "before" : "after");
+    ratoon__driver *d = attach(path, false, &hooks);
+    const raw_commit commits[] = {
+        {raw_id(1), 1, 7, 0}, {raw_id(1), 2, 7, 1}, {raw_id(2), 1, 7, 2}, {raw_id(2), 3, 7, 3}};
+    ratoon__append appends[4];
+    for (size_t i = 0; i < 4; i++) {
+        appends[i] = raw_append(&commits[i]);
+    }
+    ck_assert_int_eq(d->ops->append(d, appends, 4, true, NULL), RATOON_OK);
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(appends[i].status, RATOON_OK);
+        ck_assert_uint_eq(appends[i].position, i + 1);
+    }
+    ck_assert_int_eq(appends[3].status, RATOON_ERR_CONFLICT);
+    ck_assert_uint_eq(appends[3].head, 1);
+    ck_assert(ratoon__attach_is_owner(d));
+    ck_assert_uint_eq(hooks.owner, 1);
+    ck_assert_int_eq(join(&owner), -SIGKILL);
+    uint64_t end;
+    ck_assert_int_eq(d->ops->end(d, &end, NULL), RATOON_OK);
+    ck_assert_uint_eq(end, 4);
+    d->ops->close(d);
+    support_temp_dir_free(folder);
+    free(path);
+}
+END_TEST
+
+typedef struct feed {
+    ratoon__driver *driver;
+    raw_commits seen;
+    atomic_uint_fast64_t last; /* position seen */
+    atomic_bool enough;
+} feed;
+
+static void *read_feed(void *argument)
+{
+    feed *f = argument;
+    uint64_t next = 1;
+    while (!atomic_load(&f->enough)) {
+        ratoon_status status =
+            f->driver->ops->tail(f->driver, next, 50, raw_commits_collect, &f->seen, NULL);
+        MUST(status == RATOON_OK || status == RATOON_ERR_TIMED_OUT);
+        if (f->seen.count > 0) {
+            next = f->seen.positions[f->seen.count - 1] + 1;
+            atomic_store(&f->last, next - 1);
+        }
+    }
+    return NULL;
+}
+
+typedef struct writer {
+    ratoon__driver *driver;
+    uint64_t name;
+    atomic_uint *written;
+} writer;
+
+static void *write_commits(void *argument)
+{
+    writer *w = argument;
+    for (uint64_t i = 0; i < APPENDS; i++) {
+        (void)raw_append_next(w->driver, raw_id(1), w->name, i);
+        atomic_fetch_add(w->written, 1);
+    }
+    return NULL;
+}
+
+/* Threads and another process append to one lineage; the owner is killed among it. */
+START_TEST(test_Q06_feed_has_no_gap_over_owner_change)
+{
+    char *folder;
+    char *path = new_store(&folder);
+    process owner = start("own", path, NULL);
+    process other = start("append", path, "9");
+    ratoon__driver *d = attach(path, false, NULL);
+    feed f = {.driver = d};
+    atomic_uint written = 0;
+    writer writers[2] = {{d, 1, &written}, {d, 2, &written}};
+    pthread_t threads[3];
+    pthread_create(&threads[2], NULL, read_feed, &f);
+    for (size_t i = 0; i < 2; i++) {
+        pthread_create(&threads[i], NULL, write_commits, &writers[i]);
+    }
+    while (atomic_load(&written) < APPENDS / 2) {
+        ratoon__sleep_ms(1);
+    }
+    kill(owner.pid, SIGKILL);
+    ck_assert_int_eq(join(&owner), -SIGKILL);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    char done;
+    ck_assert_int_eq(read(other.out, &done, 1), 1);
+    ck_assert_int_eq(join(&other), EXIT_SUCCESS); /* it may have owned the store: changes again */
+
+    uint64_t end;
+    ck_assert_int_eq(d->ops->end(d, &end, NULL), RATOON_OK);
+    ck_assert_uint_eq(end, 3 * APPENDS + 1);
+    (void)raw_append_next(d, raw_id(2), 3, 0); /* the last one that the feed must see */
+    uint64_t until = ratoon__monotonic_ms() + WAIT_MS;
+    while (atomic_load(&f.last) < end && ratoon__monotonic_ms() < until) {
+        ratoon__sleep_ms(1);
+    }
+    atomic_store(&f.enough, true);
+    pthread_join(threads[2], NULL);
+    ck_assert_uint_eq(f.seen.count, end);
+    for (size_t i = 0; i < f.seen.count; i++) {
+        ck_assert_uint_eq(f.seen.positions[i], i + 1);
+    }
+    for (uint64_t i = 0; i < APPENDS; i++) {
+        ck_assert_uint_eq(raw_commits_find(&f.seen, 1, i), 1);
+        ck_assert_uint_eq(raw_commits_find(&f.seen, 2, i), 1);
+        ck_assert_uint_eq(raw_commits_find(&f.seen, 9, i), 1);
+    }
+    raw_commits_free(&f.seen);
+    d->ops->close(d);
+    support_temp_dir_free(folder);
+    free(path);
+}
+END_TEST
+
+/* ---- executor locks ---- */
+
+START_TEST(test_L08_executor_is_gone_exactly_when_its_lock_is_free)
+{
+    char *folder = support_temp_dir("attach");
+    ck_assert(ratoon__executor_is_gone(folder, raw_id(1)));
+    int fd;
+    ck_assert_int_eq(ratoon__executor_lock(folder, raw_id(1), &fd, NULL), RATOON_OK);
+    ck_assert_int_eq(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    ck_assert(!ratoon__executor_is_gone(folder, raw_id(1)));
+    ck_assert(ratoon__executor_is_gone(folder, raw_id(2)));
+    int second = -1;
+    ratoon_error error = {0};
+    ck_assert_int_eq(ratoon__executor_lock(folder, raw_id(1), &second, &error), RATOON_ERR_EXISTS);
+    ck_assert_int_eq(second, -1);
+    close(fd); /* as when the process dies: the file stays */
+    ck_assert(ratoon__executor_is_gone(folder, raw_id(1)));
+    ck_assert_int_eq(ratoon__executor_lock(folder, raw_id(1), &fd, NULL), RATOON_OK);
+    ck_assert(!ratoon__executor_is_gone(folder, raw_id(1)));
+    ratoon__executor_unlock(folder, raw_id(1), fd);
+    ck_assert(ratoon__executor_is_gone(folder, raw_id(1)));
+    support_temp_dir_free(folder);
+}
+END_TEST
+
+static Suite *attach_suite(void)
+{
+    Suite *suite = suite_create("attach");
+    TCase *attaching = tcase_create("attach");
+    tcase_set_timeout(attaching, 120);
+    tcase_add_test(attaching, test_attach_first_owns_second_is_client);
+    tcase_add_test(attaching, test_attach_goes_on_when_owner_closes);
+    tcase_add_test(attaching, test_attach_no_store_is_not_found);
+    tcase_add_loop_test(attaching, test_attach_busy_names_process, 0, 2);
+    tcase_add_loop_test(attaching, test_L11_append_whose_answer_was_lost_is_there_once, 0, 2);
+    tcase_add_test(attaching, test_Q06_feed_has_no_gap_over_owner_change);
+    suite_add_tcase(suite, attaching);
+    TCase *locks = tcase_create("executor_lock");
+    tcase_add_test(locks, test_L08_executor_is_gone_exactly_when_its_lock_is_free);
+    suite_add_tcase(suite, locks);
+    return suite;
+}
+
+int main(int argc, char **argv)
+{
+    return argc > 2 ? run_role(argc, argv) : support_run_suite(attach_suite());
+}
