@@ -78,11 +78,13 @@ typedef struct ratoon__missing_key {
 } ratoon__missing_key;
 typedef struct ratoon__plan_items {
     uint32_t stage;
-    bool known; /* false: the numbers aren't known before an upstream stage ran */
+    bool known; /* false: run and reset aren't known before an upstream stage ran */
     uint64_t keep, run, reset, drop;
 } ratoon__plan_items;
 
-typedef struct ratoon__plan {        /* in the arena */
+/* In the arena, but for the stages' names: those are the pipeline's. */
+typedef struct ratoon__plan {
+    ratoon__arena *arena;            /* given by the caller where only a plan is asked for */
     const ratoon_pipeline *pipeline; /* of the branch */
     int32_t requested, effective;    /* -1: could not be determined */
     const char *boundary;            /* "before:STAGE" or "" */
@@ -109,7 +111,8 @@ typedef struct ratoon__plan {        /* in the arena */
 
 /* Plans, and where nothing refuses, decides: run.branched on the parent and run.created. Returns
  * OK with out filled in, or the first refusal's code (also in *error). plan is filled in either way
- * (but for NOT_FOUND and NO_MEMORY). out NULL: plan only. The caller compares the plan token and
+ * (but for NOT_FOUND and NO_MEMORY). out NULL: plan only, in plan->arena; else all is in
+ * out->arena. The caller compares the plan token and
  * the idempotency key; those need digests and look-ups. Values of the state that a reused stage
  * hands on are checked by the caller beforehand through ratoon__retry_reused(). */
 ratoon_status ratoon__decide_retry(const ratoon__lineage *l, const ratoon__retry_request *request,

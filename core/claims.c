@@ -1,0 +1,112 @@
+/* Claims that go with a commit: names that are unique across lineages (R09, R10). */
+#include "core/decide_internal.h"
+
+typedef struct claiming {
+    const ratoon__lineage *before, *after;
+    ratoon__arena *arena;
+    ratoon__claim *claims;
+    size_t count;
+} claiming;
+
+static bool add(claiming *c, const char *kind, const char *name, ratoon_id run, bool take)
+{
+    const char *text = ratoon__arena_text(c->arena, "%s:%s", kind, name);
+    if (text == NULL) {
+        return false;
+    }
+    c->claims[c->count++] = (ratoon__claim){.name = text, .run = run, .take = take};
+    return true;
+}
+
+static const ratoon__run *run_in(const ratoon__lineage *l, ratoon_id run)
+{
+    return l == NULL ? NULL : ratoon__lineage_run(l, run);
+}
+
+/* A run holds its scope while it is active. */
+static bool holds(const ratoon__run *r)
+{
+    return r != NULL && r->fixed->created.scope != NULL && ratoon_run_status_active(r->status);
+}
+
+static bool changes_status(ratoon__event_type type)
+{
+    return type == RATOON__EVENT_RUN_CREATED || type == RATOON__EVENT_RUN_STARTED ||
+           type == RATOON__EVENT_RUN_SUSPENDED || type == RATOON__EVENT_RUN_ENDED;
+}
+
+/* Whether an event before this one changes the status of the same run. */
+static bool seen(const ratoon__event *events, size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (changes_status(events[i].type) && ratoon_id_equal(events[i].run, events[index].run)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Releases of all runs come first, so that one may take in the same commit what another gives. */
+static bool scopes(claiming *c, const ratoon__event *events, size_t count, bool take)
+{
+    bool done = true;
+    for (size_t i = 0; done && i < count; i++) {
+        if (!changes_status(events[i].type) || seen(events, i)) {
+            continue;
+        }
+        const ratoon__run *was = run_in(c->before, events[i].run);
+        const ratoon__run *is = run_in(c->after, events[i].run);
+        if (take && !holds(was) && holds(is)) {
+            done = add(c, "scope", is->fixed->created.scope, events[i].run, true);
+        } else if (!take && holds(was) && !holds(is)) {
+            done = add(c, "scope", was->fixed->created.scope, events[i].run, false);
+        }
+    }
+    return done;
+}
+
+/* A deleted lineage gives back all its names (R20). */
+static bool release_all(claiming *c)
+{
+    for (uint32_t i = 0; c->before != NULL && i < c->before->runs_count; i++) {
+        const ratoon__run *r = c->before->runs[i];
+        const char *key = r->fixed->created.key;
+        if (holds(r) && !add(c, "scope", r->fixed->created.scope, r->fixed->id, false)) {
+            return false;
+        }
+        if (key != NULL && !add(c, "key", key, r->fixed->id, false)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lineage *after,
+                                const ratoon__event *events, size_t count, ratoon__arena *arena,
+                                ratoon__claim **out, size_t *out_count)
+{
+    claiming c = {.before = before, .after = after, .arena = arena};
+    const size_t runs = before == NULL ? 0 : before->runs_count;
+    bool done = true;
+    c.claims = ratoon__arena_alloc(arena, 2 * (count + runs) * sizeof *c.claims);
+    if (c.claims == NULL) {
+        return RATOON_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; done && i < count; i++) {
+        if (events[i].type == RATOON__EVENT_LINEAGE_DELETED) {
+            done = release_all(&c);
+        }
+    }
+    done = done && scopes(&c, events, count, false) && scopes(&c, events, count, true);
+    for (size_t i = 0; done && i < count; i++) {
+        if (events[i].type == RATOON__EVENT_RUN_CREATED && events[i].u.created.key != NULL) {
+            done = add(&c, "key", events[i].u.created.key, events[i].run, true);
+        }
+    }
+    if (!done) {
+        return RATOON_ERR_NO_MEMORY;
+    }
+    *out = c.claims;
+    *out_count = c.count;
+    return RATOON_OK;
+}
