@@ -63,7 +63,7 @@ static ratoon_status decide_retry(ratoon__request *r, const ratoon__lineage *bef
     all.pipeline_differences = c->facts_extra.pipeline_differences;
     scope_fact(r, before, c, out->arena, &all);
     ratoon__buf_free(&c->plan.canonical);
-    c->plan = (ratoon__plan){0};
+    c->plan = (ratoon__plan){.arena = out->arena};
     ratoon_status status = ratoon__decide_retry(before, &c->request, &all, &c->plan,
                                                 rc->plan_only ? NULL : out, error);
     ratoon_status token = status == RATOON_ERR_NOT_FOUND || status == RATOON_ERR_NO_MEMORY
