@@ -13,7 +13,6 @@ static const char three_stages[] = "pipeline: three\n"
                                    "version: 2\n"
                                    "params:\n"
                                    "  threshold: {type: int, default: 2, min: 1, max: 9}\n"
-                                   "  token: {type: string, secret: true}\n"
                                    "stages:\n"
                                    "  - name: first\n"
                                    "    run: [\"true\"]\n"
@@ -25,6 +24,12 @@ static const char three_stages[] = "pipeline: three\n"
                                    "  - name: third\n"
                                    "    run: [\"true\"]\n"
                                    "    requires: [b]\n";
+
+static const char with_secret[] = "pipeline: hidden\n"
+                                  "params:\n"
+                                  "  token: {type: string, secret: true}\n"
+                                  "stages:\n"
+                                  "  - {name: only, run: [\"true\"]}\n";
 
 static char *folder;
 static ratoon_store *store;
@@ -293,6 +298,7 @@ START_TEST(test_R09_secret_is_part_of_the_request)
     ratoon_pair secret = {"token", "hunter2"};
     ratoon_created one, two;
     ratoon_error error;
+    parse(with_secret);
     options.pipeline = pipeline;
     options.key = "k";
     options.params = &secret;

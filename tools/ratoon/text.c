@@ -34,6 +34,12 @@ static size_t decode(const unsigned char *p, size_t size, uint32_t *point)
     return length;
 }
 
+size_t text_character(const char *text, size_t size)
+{
+    uint32_t point = 0;
+    return decode((const unsigned char *)text, size, &point);
+}
+
 static bool turns_direction(uint32_t point)
 {
     return (point >= 0x202a && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069) ||

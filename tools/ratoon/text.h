@@ -31,6 +31,8 @@ bool text_parse_duration(const char *text, uint64_t *us);
 /* RFC 3339 (a date alone is its midnight UTC), or a duration before `now` ("90d", "2h ago"). */
 bool text_parse_time(const char *text, uint64_t now_us, uint64_t *us);
 
+/* Bytes of the UTF-8 character at text, 0: it is none. */
+size_t text_character(const char *text, size_t size);
 /* Columns that a text takes on a terminal. */
 size_t text_width(const char *text);
 /* Columns of a terminal, 0: it isn't one. */
