@@ -71,6 +71,7 @@ typedef struct worker {
     pthread_barrier_t *start;
     unsigned count;
     double *latencies;
+    double begin, end; /* of its work */
     /* library */
     ratoon_store *store;
     ratoon_id run;
@@ -89,6 +90,7 @@ static void *library_work(void *arg)
     worker *w = arg;
     ratoon_error error;
     pthread_barrier_wait(w->start);
+    w->begin = now_s();
     for (unsigned i = 0; i < w->count; i++) {
         double begin = now_s();
         ratoon_op op = {.kind = RATOON_OP_STAGE_PROGRESS,
@@ -102,6 +104,7 @@ static void *library_work(void *arg)
         }
         w->latencies[i] = (now_s() - begin) * 1e6;
     }
+    w->end = now_s();
     return NULL;
 }
 
@@ -110,6 +113,7 @@ static void *rocksdb_work(void *arg)
     worker *w = arg;
     char key[24];
     pthread_barrier_wait(w->start);
+    w->begin = now_s();
     memcpy(key, w->run.bytes, 16);
     for (unsigned i = 0; i < w->count; i++) {
         double begin = now_s();
@@ -125,6 +129,7 @@ static void *rocksdb_work(void *arg)
         }
         w->latencies[i] = (now_s() - begin) * 1e6;
     }
+    w->end = now_s();
     return NULL;
 }
 
@@ -140,11 +145,13 @@ static timing run_workers(worker *workers, unsigned threads, void *(*work)(void 
         pthread_create(&workers[i].thread, NULL, work, &workers[i]);
     }
     pthread_barrier_wait(&start);
-    double begin = now_s();
+    double begin = 0, end = 0; /* first thread's first call to last thread's last */
     for (unsigned i = 0; i < threads; i++) {
         pthread_join(workers[i].thread, NULL);
+        begin = i == 0 || workers[i].begin < begin ? workers[i].begin : begin;
+        end = workers[i].end > end ? workers[i].end : end;
     }
-    double seconds = now_s() - begin;
+    double seconds = end - begin;
     double *all = calloc(total, sizeof *all);
     size_t n = 0;
     for (unsigned i = 0; i < threads; i++) {
