@@ -166,7 +166,8 @@ static ratoon_status serve_head(request *q)
         return RATOON_OK;
     }
     uint64_t head = 0;
-    return answer_number(q, q->driver->ops->head(q->driver, lineage, &head, &q->error), head);
+    ratoon_status status = q->driver->ops->head(q->driver, lineage, &head, &q->error);
+    return answer_number(q, status, head);
 }
 
 static ratoon_status serve_end(request *q)
@@ -175,7 +176,8 @@ static ratoon_status serve_end(request *q)
         return RATOON_OK;
     }
     uint64_t end = 0;
-    return answer_number(q, q->driver->ops->end(q->driver, &end, &q->error), end);
+    ratoon_status status = q->driver->ops->end(q->driver, &end, &q->error);
+    return answer_number(q, status, end);
 }
 
 static ratoon_status serve_run_get(request *q)
@@ -185,7 +187,8 @@ static ratoon_status serve_run_get(request *q)
         return RATOON_OK;
     }
     ratoon_id root = {{0}};
-    return answer_id(q, q->driver->ops->run_get(q->driver, run, &root, &q->error), root);
+    ratoon_status status = q->driver->ops->run_get(q->driver, run, &root, &q->error);
+    return answer_id(q, status, root);
 }
 
 static ratoon_status serve_claim_get(request *q)
@@ -195,7 +198,8 @@ static ratoon_status serve_claim_get(request *q)
         return RATOON_OK;
     }
     ratoon_id holder = {{0}};
-    return answer_id(q, q->driver->ops->claim_get(q->driver, name, &holder, &q->error), holder);
+    ratoon_status status = q->driver->ops->claim_get(q->driver, name, &holder, &q->error);
+    return answer_id(q, status, holder);
 }
 
 static ratoon_status serve_value_get(request *q)
