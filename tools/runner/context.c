@@ -30,15 +30,15 @@ static ratoon_status make_files(runner_context *c, const runner__facts *facts,
         runner__text_format(&path, "%s/%s", c->folder, empty[i]);
         int failed = runner__write_file(path.data, "", 0);
         if (failed != 0) {
-            status = runner__error(error, RATOON_ERR_IO, failed, "can't write '%s': %s",
-                                   path.data, strerror(failed));
+            status = runner__error(error, RATOON_ERR_IO, failed, "can't write '%s': %s", path.data,
+                                   strerror(failed));
         }
     }
     if (status == RATOON_OK && item != NULL) {
         runner__slice value;
         if (def->foreach_key == NULL) {
-            status = runner__error(error, RATOON_ERR_USAGE, 0, "the stage '%s' has no items",
-                                   def->name);
+            status =
+                runner__error(error, RATOON_ERR_USAGE, 0, "the stage '%s' has no items", def->name);
         } else if (!runner__foreach_find((runner__slice){array.data, array.size}, item, &value)) {
             status = runner__error(error, RATOON_ERR_NOT_FOUND, 0,
                                    "the stage '%s' has no item '%s' in '%s'", def->name, item,
@@ -70,9 +70,9 @@ ratoon_status runner_context_new(ratoon_store *store, ratoon_id run, const char 
     int32_t index = ratoon_pipeline_stage_find(facts.pipeline, stage);
     ratoon_stage_info info = {0};
     if (index < 0) {
-        status = runner__error(error, RATOON_ERR_NO_SUCH_STAGE, 0,
-                               "the pipeline '%s' has no stage '%s'",
-                               ratoon_pipeline_name(facts.pipeline), stage);
+        status =
+            runner__error(error, RATOON_ERR_NO_SUCH_STAGE, 0, "the pipeline '%s' has no stage '%s'",
+                          ratoon_pipeline_name(facts.pipeline), stage);
     } else {
         status = ratoon_run_stage(store, run, (uint32_t)index, &info, error);
     }
@@ -86,8 +86,8 @@ ratoon_status runner_context_new(ratoon_store *store, ratoon_id run, const char 
         char *state_path = runner__path_resolve(c->folder, "state.json");
         int failed = runner__make_folder(c->folder);
         if (failed != 0) {
-            status = runner__error(error, RATOON_ERR_IO, failed, "can't create '%s': %s",
-                                   c->folder, strerror(failed));
+            status = runner__error(error, RATOON_ERR_IO, failed, "can't create '%s': %s", c->folder,
+                                   strerror(failed));
         } else {
             status = make_files(c, &facts, def, item, state_path, error);
         }

@@ -29,8 +29,7 @@ static void env_put(runner__env *env, const char *entry, size_t name_size)
             return;
         }
     }
-    env->items =
-        runner__grow(env->items, &env->capacity, env->count + 2, sizeof(env->items[0]));
+    env->items = runner__grow(env->items, &env->capacity, env->count + 2, sizeof(env->items[0]));
     env->items[env->count++] = runner__strdup(entry);
     env->items[env->count] = NULL;
 }

@@ -15,7 +15,8 @@ char *runner__env_name(const char *prefix, const char *name); /* PREFIX and NAME
 /* The inherited environment without RATOON_*, then the stage's `env` (def may be NULL), then what
  * is true for the run: RATOON_RUN, _ROOT, _DEPTH, _STORE, _PARAM_*. */
 void runner__env_base(const runner__facts *facts, const ratoon_stage_def *def, runner__env *env);
-/* RATOON_STAGE, _ATTEMPT, and the paths below `folder`; item and value_path NULL without foreach. */
+/* RATOON_STAGE, _ATTEMPT, and the paths below `folder`; item and value_path NULL without foreach.
+ */
 void runner__env_stage(runner__env *env, const char *stage, uint32_t attempt,
                        const char *state_path, const char *folder, const char *item);
 

@@ -47,15 +47,13 @@ static ratoon_status load_secrets(runner__facts *f, ratoon_error *error)
             return RATOON_ERR_PARAM_INVALID;
         }
         free(variable);
-        ratoon_pair *grown =
-            runner__alloc((f->secrets_count + 1) * sizeof(ratoon_pair));
+        ratoon_pair *grown = runner__alloc((f->secrets_count + 1) * sizeof(ratoon_pair));
         if (f->secrets_count > 0) {
             memcpy(grown, f->secrets, f->secrets_count * sizeof(ratoon_pair));
         }
         free(f->secrets);
         f->secrets = grown;
-        f->secrets[f->secrets_count++] =
-            (ratoon_pair){runner__strdup(name), runner__strdup(value)};
+        f->secrets[f->secrets_count++] = (ratoon_pair){runner__strdup(name), runner__strdup(value)};
         runner__mask_add(&f->mask, value);
     }
     return RATOON_OK;

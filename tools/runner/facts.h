@@ -13,7 +13,7 @@ typedef struct runner__facts {
     ratoon_run_info info; /* as it was when this was read */
     char run_text[RATOON_ID_TEXT], root_text[RATOON_ID_TEXT];
     ratoon_pipeline *pipeline;
-    char *base_dir; /* absolute */
+    char *base_dir;      /* absolute */
     ratoon_pair *params; /* lent until ratoon_pairs_free(), without secrets */
     size_t params_count;
     ratoon_pair *secrets; /* owned */
