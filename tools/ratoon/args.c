@@ -428,6 +428,16 @@ size_t args_times(const args *a, const char *option)
     return times;
 }
 
+bool args_given(const args *a, size_t i, const char **option, const char **value)
+{
+    if (i >= a->given_count) {
+        return false;
+    }
+    *option = a->given[i].option->name;
+    *value = a->given[i].value;
+    return true;
+}
+
 bool args_number(app *a, const args *in, const char *option, uint64_t least, uint64_t most,
                  uint64_t *out)
 {

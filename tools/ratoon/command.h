@@ -47,6 +47,8 @@ const char *args_get(const args *a, const char *option); /* last value, NULL: no
 /* Value i of a repeatable option, NULL behind the last. */
 const char *args_nth(const args *a, const char *option, size_t i);
 size_t args_times(const args *a, const char *option);
+/* Option i as it was given, in order; *value NULL for a flag. False behind the last. */
+bool args_given(const args *a, size_t i, const char **option, const char **value);
 /* A whole number within least..most; *out is left alone where the option wasn't given. False: it
  * was reported (exit 2). */
 bool args_number(app *a, const args *in, const char *option, uint64_t least, uint64_t most,

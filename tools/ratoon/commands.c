@@ -206,7 +206,7 @@ const command commands[] = {
      "emit progress DONE [TOTAL [MESSAGE]]\n"
      "emit item KEY done|failed|committed [--output JSON] [--error TEXT]\n"
      "emit degraded WHY\n"
-     "emit output KEY=JSON…\n"
+     "emit output KEY=TEXT… KEY:=JSON…\n"
      "emit consumes RUN\n"
      "emit external-ref TEXT",
      emit_options, command_emit, false},
