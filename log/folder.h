@@ -47,6 +47,9 @@ void ratoon__ballast_set(const char *path, uint64_t size);
  * them once it has read what it could. To be called by the owner, before opening. */
 ratoon_status ratoon__logs_link(const char *path, ratoon_error *error);
 void ratoon__logs_unlink(const char *path);
+/* The time of day for a name: "20240131T235959.123456Z". */
+enum { RATOON__STAMP_SIZE = 40 };
+void ratoon__folder_stamp(char stamp[RATOON__STAMP_SIZE]);
 /* Keeps them for good: *kept is the new folder's path, to be freed, or NULL where that failed. */
 void ratoon__logs_keep(const char *path, char **kept);
 

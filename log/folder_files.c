@@ -226,19 +226,24 @@ void ratoon__logs_unlink(const char *path)
     free(links);
 }
 
-void ratoon__logs_keep(const char *path, char **kept)
+void ratoon__folder_stamp(char stamp[RATOON__STAMP_SIZE])
 {
-    char *links = ratoon__path_join(path, links_name);
-    char *folder = NULL;
     struct timespec now;
     struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
-    char stamp[32];
-    strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%S", &utc);
+    size_t size = strftime(stamp, RATOON__STAMP_SIZE, "%Y%m%dT%H%M%S", &utc);
+    snprintf(stamp + size, RATOON__STAMP_SIZE - size, ".%06dZ", (int)(now.tv_nsec / 1000));
+}
+
+void ratoon__logs_keep(const char *path, char **kept)
+{
+    char *links = ratoon__path_join(path, links_name);
+    char *folder = NULL;
+    char stamp[RATOON__STAMP_SIZE];
+    ratoon__folder_stamp(stamp);
     *kept = NULL;
-    if (links != NULL &&
-        asprintf(&folder, "%s/damaged-%s.%06ldZ", path, stamp, now.tv_nsec / 1000) >= 0) {
+    if (links != NULL && asprintf(&folder, "%s/damaged-%s", path, stamp) >= 0) {
         if (rename(links, folder) == 0) {
             *kept = folder;
         } else {

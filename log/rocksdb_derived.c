@@ -274,6 +274,38 @@ ratoon_status ratoon__rocksdb_put_derived(ratoon__driver *d, const ratoon__run_r
     return status == RATOON_OK && piled_up ? ratoon__rocks_flush_derived(r, error) : status;
 }
 
+ratoon_status ratoon__rocksdb_forget_derived(ratoon__driver *d, ratoon_error *error)
+{
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    static const char first[] = {'\0'};
+    static const char last[] = {'\x7f'}; /* beyond every first byte of a derived key */
+    pthread_mutex_lock(&r->writer);
+    pthread_mutex_lock(&r->flush);
+    char *message = NULL;
+    rocksdb_writebatch_delete_range_cf(r->derived_batch, r->family[RATOON__FAMILY_DERIVED], first,
+                                       sizeof first, last, sizeof last);
+    rocksdb_write(r->db, r->write_sync, r->derived_batch, &message);
+    rocksdb_writebatch_clear(r->derived_batch);
+    ratoon_status status = RATOON_OK;
+    if (message != NULL) {
+        ratoon_error why = {0};
+        status = ratoon__rocks_error(message, "can't remove derived rows", &why);
+        ratoon__rocks_refuse(r, RATOON_ERR_READ_ONLY, why.message);
+        if (error != NULL) {
+            *error = why;
+        }
+    } else {
+        pthread_mutex_lock(&r->state);
+        ratoon__pending_clear(&r->pending);
+        r->covered = 0;
+        r->gap_end = atomic_load(&r->acked);
+        pthread_mutex_unlock(&r->state);
+    }
+    pthread_mutex_unlock(&r->flush);
+    pthread_mutex_unlock(&r->writer);
+    return status;
+}
+
 /* ---- look-ups ---- */
 
 ratoon_status ratoon__rocks_run_get(ratoon__driver *d, ratoon_id run, ratoon_id *root,

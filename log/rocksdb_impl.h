@@ -231,7 +231,15 @@ extern const ratoon__driver_ops ratoon__rocks_ops;
 bool ratoon__rocks_keeper_start(ratoon__rocks *r);
 void ratoon__rocks_keeper_stop(ratoon__rocks *r); /* once it has ended what it does */
 
+/* ---- rocksdb_damage.c ---- */
+/* Opens the database: OK, DAMAGED with one that can be read or without, or another status without
+ * one. */
+ratoon_status ratoon__rocks_open_proven(ratoon__rocks *r, ratoon_error *error);
+
 /* ---- rocksdb_open.c ---- */
+/* Opens the database with all, else with as much of the log as there is before its first flaw. */
+ratoon_status ratoon__rocks_recover(ratoon__rocks *r, ratoon_error *error);
+void ratoon__rocks_close_db(ratoon__rocks *r);
 void ratoon__rocks_close(ratoon__driver *d);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include <rocksdb/c.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,9 +22,8 @@ enum {
     BUFFER_SIZE_SMALL = 16 << 20, /* of feed and derived rows */
     LOGS_SIZE_MAX = 128 << 20,    /* then older log files are made superfluous; bounds reopening */
     DIARIES_MAX = 3,
-    HEAD_SETS = 1 << 14,    /* times four heads, 32 bytes each: 2 MiB */
-    STORED_SETS = 1 << 12,  /* times four digests, 48 bytes each: 768 KiB */
-    FEED_CHECK_MAX = 65536, /* last positions of the feed that are checked at opening */
+    HEAD_SETS = 1 << 14,   /* times four heads, 32 bytes each: 2 MiB */
+    STORED_SETS = 1 << 12, /* times four digests, 48 bytes each: 768 KiB */
     CLOSE_FLUSH_MIN =
         4 << 20, /* closing writes out a log larger than this: opening is quick then */
     INTERVAL_DEFAULT_MS = 100,
@@ -129,6 +127,12 @@ static void close_db(rocksdb_t *db, rocksdb_column_family_handle_t **families)
     rocksdb_close(db);
 }
 
+void ratoon__rocks_close_db(ratoon__rocks *r)
+{
+    close_db(r->db, r->family);
+    r->db = NULL;
+}
+
 /* ---- creating ---- */
 
 static ratoon_status create_db(const char *folder, ratoon_error *error)
@@ -150,20 +154,14 @@ ratoon_status ratoon__rocksdb_create(const char *path, ratoon_error *error)
 
 /* ---- opening ---- */
 
-/* On a disk without room, recovery gets the ballast's. */
-static void release_ballast(const ratoon__rocks *r)
+ratoon_status ratoon__rocks_recover(ratoon__rocks *r, ratoon_error *error)
 {
     if (ratoon__folder_room(r->path) < LOGS_SIZE_MAX + (uint64_t)RATOON__ROOM_MIN) {
-        ratoon__ballast_set(r->path, 0);
+        ratoon__ballast_set(r->path, 0); /* reading the log back needs room */
     }
-}
-
-static ratoon_status recover(ratoon__rocks *r, bool *flawed, ratoon_error *error)
-{
     char *message = NULL;
     r->db = open_db(r->path, RECOVER_ALL, false, r->family, &message);
-    *flawed = message != NULL && strncmp(message, "Corruption", 10) == 0;
-    if (*flawed) {
+    if (message != NULL && strncmp(message, "Corruption", 10) == 0) {
         /* An honest torn end looks like this too; what is lost, if anything, the witness tells. */
         rocksdb_free(message);
         message = NULL;
@@ -175,107 +173,6 @@ static ratoon_status recover(ratoon__rocks *r, bool *flawed, ratoon_error *error
     ratoon_status status = ratoon__rocks_error(message, "can't open the store", error);
     if (status == RATOON_ERR_DAMAGED) {
         ratoon__hint(error, "restore the store from a backup; nothing was removed from it");
-    }
-    return status;
-}
-
-/* What is wrong with the log that was recovered: DAMAGED, or OK. */
-static ratoon_status examine(ratoon__rocks *r, ratoon_error *error)
-{
-    uint64_t end = 0;
-    ratoon_status status = ratoon__rocks_feed_end(r, &end, error);
-    if (status != RATOON_OK) {
-        return status;
-    }
-    atomic_store(&r->acked, end);
-    atomic_store(&r->synced, end);
-    ratoon_status read = ratoon__rocks_load_derived(r, error);
-    status = ratoon__witness_open(&r->witness, r->path, error);
-    if (status == RATOON_OK && r->witness.position > end) {
-        status = ratoon__fail(error, RATOON_ERR_DAMAGED,
-                              "the log of the store %s ends at position %U, but %U was "
-                              "acknowledged: the last %U commits are lost",
-                              r->path, end, r->witness.position, r->witness.position - end);
-    }
-    if (status == RATOON_OK) {
-        status = ratoon__rocks_feed_check(r, FEED_CHECK_MAX, error);
-    }
-    return status == RATOON_OK ? read : status;
-}
-
-/* The store is damaged: it can be read. The log files that were found are kept, and what is said
- * of them, so that the next opening says the same. */
-static void keep_damage(ratoon__rocks *r, ratoon_error *why)
-{
-    char *kept = NULL;
-    char *path = ratoon__path_join(r->path, "damage");
-    ratoon__logs_keep(r->path, &kept);
-    ratoon__buf text = {0};
-    ratoon__buf_str(&text, why->message);
-    if (kept != NULL) {
-        ratoon__buf_format(&text, "; the log files as they were found are kept in %s", kept);
-    }
-    if (path != NULL && !text.failed) {
-        ratoon_error unsaid; /* that the note can't be kept is not worse than the damage itself */
-        (void)ratoon__file_write(path, text.data, text.size, &unsaid);
-        ratoon__rocks_refuse(r, RATOON_ERR_DAMAGED, text.data);
-    } else {
-        ratoon__rocks_refuse(r, RATOON_ERR_DAMAGED, why->message);
-    }
-    ratoon__buf_free(&text);
-    free(path);
-    free(kept);
-}
-
-/* Whether an earlier opening found damage that nobody has accepted yet. */
-static bool known_damage(ratoon__rocks *r)
-{
-    char *path = ratoon__path_join(r->path, "damage");
-    FILE *file = path == NULL ? NULL : fopen(path, "re");
-    if (file != NULL) {
-        char text[RATOON__TEXT_MAX];
-        size_t size = fread(text, 1, sizeof text - 1, file);
-        text[size] = '\0';
-        fclose(file);
-        ratoon__rocks_refuse(r, RATOON_ERR_DAMAGED, text);
-    }
-    free(path);
-    return file != NULL;
-}
-
-/* OK, DAMAGED with a database that can be read, or another status without one. */
-static ratoon_status open_and_examine(ratoon__rocks *r, ratoon_error *error)
-{
-    bool flawed = false;
-    ratoon_error why = {0};
-    release_ballast(r);
-    ratoon_status status = ratoon__logs_link(r->path, &why);
-    if (status == RATOON_OK) {
-        status = recover(r, &flawed, &why);
-        if (status == RATOON_ERR_DAMAGED) {
-            char *kept = NULL;
-            ratoon__logs_keep(r->path, &kept);
-            free(kept);
-        } else if (status != RATOON_OK) {
-            ratoon__logs_unlink(r->path);
-        }
-    }
-    if (status == RATOON_OK) {
-        bool known = known_damage(r);
-        status = examine(r, &why);
-        if (status != RATOON_OK && status != RATOON_ERR_DAMAGED) {
-            close_db(r->db, r->family);
-            r->db = NULL;
-        } else if (known) {
-            status = ratoon__rocks_writable(r, &why);
-        } else if (status == RATOON_ERR_DAMAGED) {
-            keep_damage(r, &why);
-            status = ratoon__rocks_writable(r, &why);
-        }
-        ratoon__logs_unlink(r->path);
-    }
-    if (status != RATOON_OK && error != NULL) {
-        *error = why;
     }
     return status;
 }
@@ -352,7 +249,7 @@ ratoon_status ratoon__rocksdb_open(const char *path, const ratoon__driver_option
         status = ratoon__folder_lock(path, &r->lock_fd, error);
     }
     if (status == RATOON_OK) {
-        status = open_and_examine(r, error);
+        status = ratoon__rocks_open_proven(r, error);
     }
     if (r->db != NULL) {
         ratoon__ballast_set(r->path, RATOON__BALLAST_MIN);
@@ -402,7 +299,7 @@ void ratoon__rocks_close(ratoon__driver *d)
         (void)ratoon__rocks_flush_derived(r, NULL);
         (void)ratoon__rocks_sync(r, NULL);
         flush_families(r);
-        close_db(r->db, r->family);
+        ratoon__rocks_close_db(r);
         ratoon__ballast_set(r->path, RATOON__BALLAST_MIN);
     }
     ratoon__witness_close(&r->witness);
