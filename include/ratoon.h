@@ -185,14 +185,14 @@ typedef struct ratoon_buffer {
 
 typedef struct ratoon_error {
     ratoon_status code;
-    int backend_code;     /* errno where there is one, else 0 */
-    ratoon_id run;        /* the run it is about, or all zero */
-    ratoon_id other;      /* the other run it is about: holder of a scope, active branch */
-    char stage[256];      /* the stage it is about, or "" */
-    uint32_t line;        /* position in a pipeline file, from 1; 0: none */
+    int backend_code; /* errno where there is one, else 0 */
+    ratoon_id run;    /* the run it is about, or all zero */
+    ratoon_id other;  /* the other run it is about: holder of a scope, active branch */
+    char stage[256];  /* the stage it is about, or "" */
+    uint32_t line;    /* position in a pipeline file, from 1; 0: none */
     uint32_t column;
     char message[4096];
-    char hint[1024];      /* what to do; may be "" */
+    char hint[1024]; /* what to do; may be "" */
 } ratoon_error;
 
 /* One entry of a run's state: value bytes with a media type (S05). */
@@ -319,12 +319,12 @@ typedef struct ratoon_store_options {
     size_t struct_size;
     ratoon_driver driver;
     ratoon_durability durability;
-    uint32_t interval_ms; /* for INTERVAL */
-    uint32_t wait_ms;     /* how long to wait for an owner that can't be reached */
-    bool no_serve;        /* as owner, don't serve the store to other processes */
-    uint32_t max_depth;   /* 0: RATOON_DEPTH_DEFAULT */
-    uint64_t value_max;   /* 0: RATOON_VALUE_MAX_DEFAULT */
-    const char *actor;    /* who asks, recorded with requests; NULL: the user's name */
+    uint32_t interval_ms;            /* for INTERVAL */
+    uint32_t wait_ms;                /* how long to wait for an owner that can't be reached */
+    bool no_serve;                   /* as owner, don't serve the store to other processes */
+    uint32_t max_depth;              /* 0: RATOON_DEPTH_DEFAULT */
+    uint64_t value_max;              /* 0: RATOON_VALUE_MAX_DEFAULT */
+    const char *actor;               /* who asks, recorded with requests; NULL: the user's name */
     uint64_t (*clock_us)(void *ctx); /* NULL: the system's clock */
     void *clock_ctx;
 } ratoon_store_options;
@@ -360,8 +360,8 @@ typedef struct ratoon_run_options {
     const ratoon_pair *labels;
     size_t labels_count;
     const char *subject;
-    const char *file;   /* path that the pipeline came from; for the warning of R16 */
-    const char *key;    /* idempotency key (R09) */
+    const char *file; /* path that the pipeline came from; for the warning of R16 */
+    const char *key;  /* idempotency key (R09) */
     const char *reason;
     const char *until;  /* stage; recorded with the start */
     uint64_t target;    /* version asked for, 0: none (R17) */
@@ -399,9 +399,9 @@ typedef struct ratoon_retry_options {
     bool partial_include;
     bool queue;
     bool no_exec;
-    bool setup_too;   /* the rerun set gets every setup stage as well (E03) */
+    bool setup_too; /* the rerun set gets every setup stage as well (E03) */
     ratoon_items_mode items_mode;
-    bool items_given; /* the mode was asked for (it is part of the request's identity) */
+    bool items_given;         /* the mode was asked for (it is part of the request's identity) */
     const char *const *items; /* keys for RATOON_ITEMS_LISTED */
     size_t items_count;
     const ratoon_pair *params;
@@ -416,7 +416,7 @@ typedef struct ratoon_retry_options {
     const char *until;
     uint64_t target;
     int32_t auto_retry;
-    bool automatic;   /* made by a policy, not by a person (A05, R22) */
+    bool automatic;    /* made by a policy, not by a person (A05, R22) */
     const char *cause; /* why, for automatic ones; run id of the cause for cascades */
 } ratoon_retry_options;
 #define RATOON_RETRY_OPTIONS_INIT                                                                  \
@@ -434,8 +434,7 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_retry_create(ratoon_store *store
  * with all refusals; appends nothing (R15). *refusals: how many. Free the buffer. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_retry_preview(ratoon_store *store,
                                                               const ratoon_retry_options *options,
-                                                              ratoon_buffer *json,
-                                                              size_t *refusals,
+                                                              ratoon_buffer *json, size_t *refusals,
                                                               ratoon_error *error);
 
 /* ------------------------------------------------------------------ life cycle */
@@ -467,14 +466,14 @@ typedef struct ratoon_failure { /* A02; suggestions and retryability are derived
 typedef struct ratoon_item_result {
     const char *key;
     bool failed;
-    bool committed;         /* R14 */
-    const void *output;     /* JSON, NULL: none */
+    bool committed;     /* R14 */
+    const void *output; /* JSON, NULL: none */
     size_t output_size;
     ratoon_class error_class;
-    const char *error;      /* message for a failed one */
+    const char *error; /* message for a failed one */
 } ratoon_item_result;
 
-typedef struct ratoon_capture { /* captured output of an attempt (E07) */
+typedef struct ratoon_capture {              /* captured output of an attempt (E07) */
     uint64_t stdout_size, stderr_size;       /* bytes kept in the file */
     uint64_t stdout_dropped, stderr_dropped; /* bytes left out in the middle */
     ratoon_digest stdout_digest, stderr_digest;
@@ -483,23 +482,23 @@ typedef struct ratoon_capture { /* captured output of an attempt (E07) */
 typedef enum ratoon_op_kind {
     RATOON_OP_STAGE_START = 1, /* stage; sets attempt_out */
     RATOON_OP_STAGE_END,       /* stage, attempt, status, outputs, failure, text, captures */
-    RATOON_OP_STAGE_RETURN,    /* running -> pending: interrupted, or the next attempt after delay_ms;
-                                  failure says why */
-    RATOON_OP_STAGE_SKIP,      /* stage, text: why */
-    RATOON_OP_STAGE_REFUSE,    /* pending -> failed, class DEPENDENCY (S04); failure.message */
-    RATOON_OP_STAGE_PROGRESS,  /* stage, attempt, done, total, text */
-    RATOON_OP_STAGE_ITEMS,     /* stage, attempt, total: how many items it has */
-    RATOON_OP_ITEM,            /* stage, attempt, items: results */
-    RATOON_OP_EXTERNAL_REF,    /* text (L07) */
-    RATOON_OP_CONSUMES,        /* stage, attempt, run: whose result it used (R22) */
-    RATOON_OP_FINISH,          /* derive the run's outcome (L05); text: reason of a suspension */
+    RATOON_OP_STAGE_RETURN, /* running -> pending: interrupted, or the next attempt after delay_ms;
+                               failure says why */
+    RATOON_OP_STAGE_SKIP,   /* stage, text: why */
+    RATOON_OP_STAGE_REFUSE, /* pending -> failed, class DEPENDENCY (S04); failure.message */
+    RATOON_OP_STAGE_PROGRESS, /* stage, attempt, done, total, text */
+    RATOON_OP_STAGE_ITEMS,    /* stage, attempt, total: how many items it has */
+    RATOON_OP_ITEM,           /* stage, attempt, items: results */
+    RATOON_OP_EXTERNAL_REF,   /* text (L07) */
+    RATOON_OP_CONSUMES,       /* stage, attempt, run: whose result it used (R22) */
+    RATOON_OP_FINISH,         /* derive the run's outcome (L05); text: reason of a suspension */
 } ratoon_op_kind;
 
 typedef struct ratoon_op {
     ratoon_op_kind kind;
     const char *stage;
-    uint32_t attempt;           /* guards against late reports of an older attempt */
-    ratoon_stage_status status; /* STAGE_END: SUCCEEDED DEGRADED FAILED CANCELLED */
+    uint32_t attempt;            /* guards against late reports of an older attempt */
+    ratoon_stage_status status;  /* STAGE_END: SUCCEEDED DEGRADED FAILED CANCELLED */
     const ratoon_value *outputs; /* with FAILED: partial ones, kept in history (S03) */
     size_t outputs_count;
     const ratoon_failure *failure;
@@ -510,8 +509,8 @@ typedef struct ratoon_op {
     size_t items_count;
     const ratoon_capture *capture;
     ratoon_id run;
-    bool interrupted; /* FINISH: stop where it is (signal): running stages go back to pending */
-    uint32_t attempt_out;             /* set by STAGE_START */
+    bool interrupted;     /* FINISH: stop where it is (signal): running stages go back to pending */
+    uint32_t attempt_out; /* set by STAGE_START */
     ratoon_run_status run_status_out; /* set by FINISH */
 } ratoon_op;
 
@@ -525,12 +524,10 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_apply(ratoon_store *store, r
 /* The same, one at a time. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_stage_start(ratoon_store *store, ratoon_id run,
                                                             uint64_t epoch, const char *stage,
-                                                            uint32_t *attempt,
-                                                            ratoon_error *error);
-RATOON_API RATOON_MUST_USE ratoon_status
-ratoon_stage_succeed(ratoon_store *store, ratoon_id run, uint64_t epoch, const char *stage,
-                     uint32_t attempt, const ratoon_value *outputs, size_t outputs_count,
-                     ratoon_error *error);
+                                                            uint32_t *attempt, ratoon_error *error);
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_stage_succeed(
+    ratoon_store *store, ratoon_id run, uint64_t epoch, const char *stage, uint32_t attempt,
+    const ratoon_value *outputs, size_t outputs_count, ratoon_error *error);
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_stage_fail(ratoon_store *store, ratoon_id run,
                                                            uint64_t epoch, const char *stage,
                                                            uint32_t attempt,
@@ -538,7 +535,8 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_stage_fail(ratoon_store *store, 
                                                            ratoon_error *error);
 /* Derives the outcome and ends the run, or suspends it where stages are left (L05, E02, R25). */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_finish(ratoon_store *store, ratoon_id run,
-                                                           uint64_t epoch, ratoon_run_status *status,
+                                                           uint64_t epoch,
+                                                           ratoon_run_status *status,
                                                            ratoon_error *error);
 
 /* Asks for a run to be cancelled (E05): running -> cancelling, queued and suspended -> cancelled at
@@ -558,8 +556,8 @@ typedef struct ratoon_run_info {
     uint32_t depth, number;
     uint64_t epoch;
     uint64_t created_at, started_at, ended_at; /* 0: not yet */
-    uint64_t head; /* number of the lineage's last commit this is true for */
-    int32_t until; /* stage index asked for with the last start, or -1 */
+    uint64_t head;      /* number of the lineage's last commit this is true for */
+    int32_t until;      /* stage index asked for with the last start, or -1 */
     int32_t from_stage; /* of a branch: index of the stage it starts from (effective), else -1 */
     int32_t auto_retry; /* automatic branches allowed for it, as asked or as the pipeline says */
     bool automatic, only;
@@ -570,7 +568,7 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_get(ratoon_store *store, rat
 
 typedef struct ratoon_stage_info {
     ratoon_stage_status status;
-    uint32_t attempt; /* attempts so far, in this run */
+    uint32_t attempt;    /* attempts so far, in this run */
     uint64_t not_before; /* in back-off until then */
     ratoon_class error_class;
     uint64_t items_total, items_done, items_failed;
@@ -598,7 +596,8 @@ RATOON_API void ratoon_pairs_free(ratoon_pair *pairs, size_t count);
  * "@subject:NAME:ok". NOT_FOUND, AMBIGUOUS. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_find(ratoon_store *store, const char *spec,
                                                          ratoon_id *out, ratoon_error *error);
-/* L10: the newest active run of the subject; the newest run of it whatever its status. NOT_FOUND. */
+/* L10: the newest active run of the subject; the newest run of it whatever its status. NOT_FOUND.
+ */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_find_in_flight(ratoon_store *store,
                                                                const char *subject, ratoon_id *out,
                                                                ratoon_error *error);
@@ -635,6 +634,10 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_doc_tree(ratoon_store *store, ra
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_doc_explain(ratoon_store *store, ratoon_id run,
                                                             const char *stage, ratoon_buffer *json,
                                                             ratoon_error *error);
+/* Two runs compared (Q05): parameters, stages, state at the end, durations. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_doc_diff(ratoon_store *store, ratoon_id old_run,
+                                                         ratoon_id new_run, ratoon_buffer *json,
+                                                         ratoon_error *error);
 /* One object an event, each on its own line. lineage: the whole tree's. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_doc_log(ratoon_store *store, ratoon_id run,
                                                         bool lineage, ratoon_buffer *json_lines,
@@ -650,7 +653,7 @@ typedef struct ratoon_state_entry { /* lent by the state */
     size_t size;
     const char *media_type;
     ratoon_digest digest;
-    ratoon_id run; /* that produced it */
+    ratoon_id run;     /* that produced it */
     const char *stage; /* "" for initial state and edits */
     uint32_t attempt;
 } ratoon_state_entry;
@@ -725,7 +728,7 @@ typedef struct ratoon_feed_item {
     uint64_t commit;
     uint64_t time_us;
     ratoon_buffer json; /* the commit as `watch` prints it; owned by the feed until the next call */
-    const ratoon_id *runs; /* of its events, one per event */
+    const ratoon_id *runs;    /* of its events, one per event */
     const char *const *types; /* their types ("run.ended"), one per event */
     size_t events;
 } ratoon_feed_item;
