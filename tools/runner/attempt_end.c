@@ -180,7 +180,7 @@ static bool retried(runner__attempt *a, ending *e)
         return false;
     }
     uint32_t random = 0;
-    (void)getrandom(&random, sizeof(random), 0);
+    (void)!getrandom(&random, sizeof(random), 0);
     uint64_t delay = runner__retry_delay_ms(&a->def->retry, a->number, random / 4294967296.0);
     ratoon_failure failure = runner__failure_public(&e->failure);
     ratoon_op op = end_op(a, 0, e);
