@@ -26,7 +26,7 @@ static uint32_t used_up(const app *a, ratoon_id run)
 static char *cause_of(const json_t *run, const char *from, const json_t *suggested)
 {
     const char *class_name = "";
-    char *changes = doc_changes(suggested);
+    char *changes = doc_changes(suggested, json_object_get(run, "params"));
     size_t i;
     json_t *stage;
     json_array_foreach(json_object_get(run, "stages"), i, stage)

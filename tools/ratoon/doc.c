@@ -97,7 +97,7 @@ const json_t *doc_old(const json_t *change)
     return json_is_object(change) ? json_object_get(change, "old") : NULL;
 }
 
-char *doc_changes(const json_t *changes)
+char *doc_changes(const json_t *changes, const json_t *present)
 {
     char *out = NULL;
     size_t size = 0;
@@ -107,7 +107,8 @@ char *doc_changes(const json_t *changes)
     bool first = true;
     json_object_foreach((json_t *)(uintptr_t)changes, name, change)
     {
-        char *before = doc_text(doc_old(change));
+        const json_t *old = doc_old(change);
+        char *before = doc_text(old != NULL ? old : json_object_get(present, name));
         char *after = doc_text(doc_new(change));
         fprintf(stream, "%s%s %s%s%s", first ? "" : ", ", name, before,
                 *before != '\0' ? " -> " : "", after);

@@ -23,8 +23,9 @@ char *doc_text(const json_t *value);
 /* old and new of a change ({"old","new"}), or a bare value as the new one. */
 const json_t *doc_new(const json_t *change);
 const json_t *doc_old(const json_t *change);
-/* "batch_size 8 -> 4, mode fast -> full", "" for none. Free it. */
-char *doc_changes(const json_t *changes);
+/* "batch_size 8 -> 4, mode fast -> full", "" for none. Old values that the changes themselves don't
+ * have are looked up in `present` (may be NULL). Free it. */
+char *doc_changes(const json_t *changes, const json_t *present);
 
 /* ratoon_doc_run() parsed: its "run". Gives NULL after reporting (*code: the exit code). Release
  * with json_decref(*document). */

@@ -40,12 +40,19 @@ static void put_value(FILE *out, const char *name, const json_t *value)
         return;
     }
     if (strcmp(name, "overrides") == 0 || strcmp(name, "suggested_overrides") == 0) {
-        char *changes = doc_changes(value);
+        char *changes = doc_changes(value, NULL);
         fprintf(out, "%s", changes);
         free(changes);
         return;
     }
-    if (json_is_object(value) && strcmp(name, "progress") != 0 && strcmp(name, "params") != 0) {
+    if (strcmp(name, "output") == 0 && json_object_get(value, "value") != NULL) {
+        value = json_object_get(value, "value");
+    } else if (strcmp(name, "output") == 0) {
+        fprintf(out, "%" JSON_INTEGER_FORMAT " bytes",
+                json_integer_value(json_object_get(value, "size")));
+        return;
+    } else if (json_is_object(value) && strcmp(name, "progress") != 0 &&
+               strcmp(name, "params") != 0) {
         put_keys(out, value);
         return;
     }

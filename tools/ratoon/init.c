@@ -58,7 +58,7 @@ static const char greet_sh[] =
 static const char report_sh[] =
     "#!/bin/sh\n"
     "# RATOON_STATE is a file with a JSON object: what the stages before this one put out.\n"
-    "count=$(grep -o 'Hello\\|, [A-Z][a-z]*!' \"$RATOON_STATE\" | grep -c '!')\n"
+    "count=$(grep -o '!' \"$RATOON_STATE\" | wc -l)\n"
     "echo \"greeted $count people\"\n"
     "echo \"report=$count greetings\" >\"$RATOON_OUTPUT\"\n";
 

@@ -14,12 +14,12 @@ static char *because_text(const json_t *because)
     const char *name = doc_string(because, "name");
     char *before = doc_text(json_object_get(because, "old"));
     char *after = doc_text(json_object_get(because, "new"));
-    char *change = *before != '\0' || *after != '\0' ? text_format(": %s -> %s", before, after)
-                                                     : text_copy("");
+    char *change = text_format("%s%s%s%s", *before != '\0' || *after != '\0' ? ": " : "", before,
+                               *before != '\0' && *after != '\0' ? " -> " : "", after);
     static const struct {
         const char *kind, *words;
     } known[] = {
-        {"request", "it was asked for"},
+        {"request", "the request"},
         {"parameter", "a parameter changed: "},
         {"edit", "a value of the state was replaced: "},
         {"upstream", "a stage before it was executed: "},
@@ -34,6 +34,7 @@ static char *because_text(const json_t *because)
     }
     const size_t length = strlen(words);
     const bool open = length > 0 && words[length - 1] == ' ';
+    /* Where words end with a blank the name completes the sentence, else it is an addition. */
     char *text = text_format("%s%s%s%s%s", words, *name != '\0' && !open ? " (" : "", name,
                              *name != '\0' && !open ? ")" : "", change);
     free(before);

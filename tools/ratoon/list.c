@@ -182,7 +182,7 @@ static void tree_print(const app *a, const json_t *runs)
         const char *status = doc_string(run, "status");
         const uint64_t elapsed = show_elapsed(a, run);
         char when[TEXT_TIME_MAX], duration[TEXT_DURATION_MAX];
-        char *changes = doc_changes(json_object_get(run, "overrides"));
+        char *changes = doc_changes(json_object_get(run, "overrides"), NULL);
         lines[i] = line;
         table_set(&t, line, 0, doc_string(run, "id"));
         table_format(&t, line, 1, "%" PRIu64, doc_number(run, "depth"));

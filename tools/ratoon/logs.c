@@ -14,8 +14,9 @@
 typedef struct place { /* whose captured output */
     ratoon_id run;
     const char *stage;
-    uint32_t attempt; /* the last to look for */
-    bool exactly;     /* that attempt and no earlier one */
+    uint32_t attempt;  /* the last to look for */
+    uint32_t attempts; /* that there were */
+    bool exactly;      /* that attempt and no earlier one */
 } place;
 
 /* Follows a reused stage to the run that executed it. */
@@ -56,9 +57,8 @@ static int executed_by(const app *a, place *p, bool *has_items)
             json_decref(document);
             return executed_by(a, p, has_items);
         }
-        if (!p->exactly) {
-            p->attempt = (uint32_t)doc_number(found, "attempt");
-        }
+        p->attempts = (uint32_t)doc_number(found, "attempt");
+        p->attempt = p->exactly ? p->attempt : p->attempts;
     }
     json_decref(document);
     return code;
@@ -211,6 +211,35 @@ static bool put_items(const app *a, const place *p)
     return found;
 }
 
+/* No captured output: was it executed at all? */
+static int nothing(const app *a, const place *p, const char *item)
+{
+    ratoon_items *items = NULL;
+    bool known = item == NULL && p->attempt > 0 && p->attempt <= p->attempts;
+    if (item != NULL && ratoon_stage_items(a->store, p->run, p->stage, &items, NULL) == RATOON_OK) {
+        known = ratoon_items_find(items, item) >= 0;
+        ratoon_items_free(items);
+    }
+    if (known) {
+        if (a->json) {
+            FILE *none[2] = {NULL, NULL};
+            put_json(p, item, none);
+        }
+        app_note(a, "%s%s%s wrote nothing", p->stage, item != NULL ? ", item " : "",
+                 item != NULL ? item : "");
+        return EXIT_DONE;
+    }
+    if (item != NULL) {
+        return app_error(a, RATOON_ERR_NOT_FOUND, NULL, "%s has no item \"%s\" that was executed",
+                         p->stage, item);
+    }
+    if (p->exactly && p->attempts > 0) {
+        return app_error(a, RATOON_ERR_NOT_FOUND, NULL, "%s had %u attempts in that run", p->stage,
+                         p->attempts);
+    }
+    return app_error(a, RATOON_ERR_NOT_FOUND, NULL, "%s was never executed in that run", p->stage);
+}
+
 int command_logs(app *a, const args *in)
 {
     const char *item = args_get(in, "item");
@@ -236,12 +265,5 @@ int command_logs(app *a, const args *in)
     if (found) {
         return EXIT_DONE;
     }
-    if (item != NULL) {
-        return app_error(a, RATOON_ERR_NOT_FOUND, NULL, "%s has no captured output for item \"%s\"",
-                         p.stage, item);
-    }
-    return app_error(a, RATOON_ERR_NOT_FOUND, NULL,
-                     p.attempt == 0 ? "%s was never executed in that run"
-                                    : "%s has no captured output of that attempt",
-                     p.stage);
+    return nothing(a, &p, item);
 }

@@ -68,10 +68,8 @@ static ratoon_store_options options_of(const app *a)
 
 static int not_found(const app *a, ratoon_error *error)
 {
-    if (error->hint[0] == '\0') {
-        snprintf(error->hint, sizeof error->hint,
-                 "`ratoon run FILE` creates one; --store DIR or RATOON_STORE name another");
-    }
+    snprintf(error->hint, sizeof error->hint,
+             "`ratoon run FILE` creates one; --store DIR or RATOON_STORE name another");
     return app_fail(a, error);
 }
 

@@ -113,7 +113,7 @@ void plan_print(const app *a, const args *in, const json_t *plan)
     const char *requested = doc_string(plan, "requested_stage");
     char *ran = next_names(json_object_get(plan, "run"));
     char *reused = next_names(json_object_get(plan, "reuse"));
-    char *params = doc_changes(json_object_get(plan, "params"));
+    char *params = doc_changes(json_object_get(plan, "params"), NULL);
     char *depth = text_format("%" PRIu64 " of at most %" PRIu64, doc_number(plan, "depth"),
                               doc_number(plan, "max_depth"));
     printf("retry of %s", doc_string(plan, "parent"));

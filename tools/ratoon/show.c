@@ -80,7 +80,7 @@ static char *note_of(const json_t *stage)
     const char *reused = doc_string(stage, "reused_from");
     const char *message = doc_string(doc_member(stage, "progress"), "message");
     if (error != NULL) {
-        return text_format("%s: %s", doc_string(error, "class"), doc_string(error, "message"));
+        return text_copy(doc_string(error, "class")); /* the rest is told below the table */
     }
     if (*reused != '\0') {
         return text_format("from %s%s", reused, doc_true(stage, "stale") ? ", stale" : "");
@@ -179,7 +179,7 @@ static void put_detail(const char *detail, FILE *out)
     }
 }
 
-void show_error(const app *a, const json_t *stage, FILE *out)
+void show_error(const app *a, const json_t *stage, const json_t *params, FILE *out)
 {
     const json_t *error = doc_member(stage, "error");
     const bool colored = text_colored(a, out);
@@ -194,7 +194,7 @@ void show_error(const app *a, const json_t *stage, FILE *out)
     put_detail(doc_string(error, "detail"), out);
     const json_t *suggested = doc_member(error, "suggested_overrides");
     if (json_object_size(suggested) > 0) {
-        char *changes = doc_changes(suggested);
+        char *changes = doc_changes(suggested, params);
         fputs("  suggested: ", out);
         text_put_string(out, changes);
         fputc('\n', out);
@@ -244,7 +244,7 @@ static void put_errors(const app *a, const json_t *run, FILE *out)
             continue;
         }
         fputc('\n', out);
-        show_error(a, stage, out);
+        show_error(a, stage, json_object_get(run, "params"), out);
         if (doc_number(doc_member(stage, "items"), "failed") > 0) {
             show_failed_items(a, id, doc_string(stage, "name"), out);
         }
@@ -303,7 +303,7 @@ static void put_head(const app *a, const json_t *run)
     const bool colored = text_colored(a, stdout);
     const char *status = doc_string(run, "status");
     char duration[TEXT_DURATION_MAX];
-    char *labels = doc_changes(json_object_get(run, "labels"));
+    char *labels = doc_changes(json_object_get(run, "labels"), NULL);
     char *children = next_names(json_object_get(run, "children"));
     field("run", "%s", doc_string(run, "id"));
     field("pipeline", "%s, version %" PRIu64, doc_string(run, "pipeline"),
