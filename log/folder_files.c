@@ -141,9 +141,9 @@ bool ratoon__ballast_grow(const char *path, uint64_t size)
     bool grown = false;
     int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
     if (fd >= 0) {
-        int failed = fallocate(fd, 0, 0, (off_t)size);
-        /* Where a file system can't reserve room there is nothing to be had from a ballast. */
-        grown = failed == 0 || errno == EOPNOTSUPP;
+        /* Where room can't be reserved for another reason than that there is none, a ballast is not
+         * to be had: then there is none. */
+        grown = fallocate(fd, 0, 0, (off_t)size) == 0 || (errno != ENOSPC && errno != EDQUOT);
         close(fd);
     }
     free(name);

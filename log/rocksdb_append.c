@@ -296,9 +296,10 @@ static ratoon_status check_room(ratoon__rocks *r, const ratoon__append *appends,
     }
     r->room_bytes = 0;
     r->room = ratoon__folder_room(r->path);
-    uint64_t ballast = unwritten(r) + RATOON__BALLAST_MIN;
+    uint64_t needed = unwritten(r) + bytes;
+    uint64_t ballast = needed + RATOON__BALLAST_MIN;
     bool enough = r->room >= RATOON__ROOM_MIN + bytes;
-    if (enough && ballast > r->ballast) {
+    if (enough && needed + ROOM_EVERY > r->ballast) {
         enough = ratoon__ballast_grow(r->path, ballast);
         r->ballast = enough ? ballast : r->ballast;
     }
