@@ -61,8 +61,17 @@ static bool set_progress(ratoon__stage *s, uint64_t done, uint64_t total, const 
     return ratoon__text_set(&s->progress_message, message);
 }
 
+/* What only a reused stage has. A decider lets none be executed; a log from elsewhere might. */
+static void unuse(ratoon__stage *s)
+{
+    s->reused_as = (ratoon_stage_status)0;
+    s->reused_from = (ratoon_id){{0}};
+    s->stale = false;
+}
+
 static bool fold_started(const ratoon__folding *f, ratoon__stage *s, const ratoon__event *e)
 {
+    unuse(s);
     s->status = RATOON_STAGE_RUNNING;
     s->attempt = e->u.stage_started.attempt;
     s->started_at = f->time_us;
@@ -94,6 +103,7 @@ static bool fold_ended(const ratoon__folding *f, const ratoon__run *r, ratoon__s
                        const ratoon__event *e)
 {
     const uint32_t attempt = e->u.stage_ended.attempt;
+    unuse(s);
     s->status = e->u.stage_ended.status;
     s->ended_at = f->time_us;
     s->not_before = 0;
@@ -125,6 +135,7 @@ static bool fold_returned(const ratoon__folding *f, const ratoon__run *r, ratoon
     const uint64_t delay_us_max = UINT64_MAX / 2;
     const uint64_t delay_ms = e->u.stage_returned.delay_ms;
     const uint64_t delay_us = delay_ms > delay_us_max / 1000 ? delay_us_max : delay_ms * 1000;
+    unuse(s);
     s->status = RATOON_STAGE_PENDING;
     s->ended_at = f->time_us;
     s->not_before = delay_us == 0 || f->time_us > UINT64_MAX - delay_us ? 0 : f->time_us + delay_us;
