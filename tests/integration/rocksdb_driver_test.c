@@ -1,6 +1,7 @@
 /* The RocksDB driver on its own: what it keeps, refuses, orders and shows. Damage and crashes have
  * a program of their own (rocksdb_damage_test.c). Commit bytes are opaque to it, so any will do. */
 #include "tests/support/driver_fixture.h"
+#include "tests/support/driver_suite.h"
 #include "tests/support/support.h"
 
 #include <pthread.h>
@@ -590,6 +591,50 @@ START_TEST(test_open_store_is_busy_and_stays_so)
 }
 END_TEST
 
+/* ---- what every driver must do ---- */
+
+enum { SUITE_VALUE_MAX = 1 << 20 };
+
+static ratoon__driver *suite_open_store(void)
+{
+    const ratoon__driver_options options = {.value_max = SUITE_VALUE_MAX};
+    ratoon__driver *opened = NULL;
+    ratoon_error error = {0};
+    ck_assert_msg(ratoon__rocksdb_open(store, &options, &opened, &error) == RATOON_OK, "%s",
+                  error.message);
+    return opened;
+}
+
+static ratoon__driver *suite_open(void *ctx)
+{
+    (void)ctx;
+    setup();
+    d->ops->close(d);
+    d = NULL;
+    return suite_open_store();
+}
+
+static ratoon__driver *suite_reopen(void *ctx, ratoon__driver *driver)
+{
+    (void)ctx;
+    driver->ops->close(driver);
+    return suite_open_store();
+}
+
+static void suite_close(void *ctx, ratoon__driver *driver)
+{
+    (void)ctx;
+    driver->ops->close(driver);
+    teardown();
+}
+
+static const driver_suite_target suite_target = {
+    .open = suite_open,
+    .reopen = suite_reopen,
+    .close = suite_close,
+    .value_max = SUITE_VALUE_MAX,
+};
+
 static TCase *add_case(Suite *s, const char *name)
 {
     TCase *tc = tcase_create(name);
@@ -623,6 +668,7 @@ static Suite *suite(void)
     tcase_add_test(opening, test_E04_opening_never_creates);
     tcase_add_test(opening, test_E04_creating_never_replaces);
     tcase_add_test(opening, test_open_store_is_busy_and_stays_so);
+    driver_suite_add(s, &suite_target);
     return s;
 }
 
