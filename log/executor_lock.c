@@ -3,20 +3,23 @@
  * close-on-exec, so no stage process inherits it. */
 #include "log/attach.h"
 
+#include "log/monotonic.h"
+#include "log/store_holder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FOLDER "executors"
 #define FOLDER_MODE 0700
 #define FILE_MODE 0600
 #define LOCK_TRIES_MAX 200 /* somebody who probes the lock holds it for an instant */
-#define LOCK_PAUSE_NS 1000000L
+#define LOCK_PAUSE_MS 1
+#define ENDING_TRIES_MAX 2000 /* a process that ends lets go of what it holds in any order */
 
 /* "UUID.lock" */
 #define FILE_NAME_SIZE (RATOON_ID_TEXT + sizeof ".lock")
@@ -87,7 +90,7 @@ ratoon_status ratoon__executor_lock(const char *store_path, ratoon_id executor, 
     int locked = -1;
     for (int i = 0; folder >= 0 && locked < 0 && i < LOCK_TRIES_MAX; i++) {
         if (i > 0) {
-            (void)nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_NS}, NULL);
+            ratoon__sleep_ms(LOCK_PAUSE_MS);
         }
         locked = try_lock(folder, name);
         if (locked < 0 && errno != EAGAIN) {
@@ -124,6 +127,31 @@ void ratoon__executor_unlock(const char *store_path, ratoon_id executor, int fd)
     close(fd);
 }
 
+/* Whether the lock is free, or becomes so because its holder is just ending: the end of a process
+ * is noticed by what it lets go of first, a connection say, and its lock may be the last. */
+static bool lock_is_free(int fd)
+{
+    struct stat file;
+    if (fstat(fd, &file) != 0) {
+        return false;
+    }
+    bool known = true;
+    for (int i = 0; i < ENDING_TRIES_MAX; i++) {
+        /* Shared: two who look at the same time must not take each other for the executor. */
+        if (lock_file(fd, LOCK_SH) == 0) {
+            return true;
+        }
+        pid_t holder = ratoon__lock_holder(&file);
+        bool was_known = known;
+        known = holder != 0; /* it may have let go between the two looks: once more */
+        if ((known && !ratoon__process_is_ending(holder)) || (!known && !was_known)) {
+            return false;
+        }
+        ratoon__sleep_ms(LOCK_PAUSE_MS);
+    }
+    return false;
+}
+
 bool ratoon__executor_is_gone(const char *store_path, ratoon_id executor)
 {
     char name[FILE_NAME_SIZE];
@@ -139,8 +167,7 @@ bool ratoon__executor_is_gone(const char *store_path, ratoon_id executor)
     if (fd < 0) {
         gone = errno == ENOENT;
     } else {
-        /* Shared: two who look at the same time must not take each other for the executor. */
-        gone = lock_file(fd, LOCK_SH) == 0;
+        gone = lock_is_free(fd);
         if (gone) {
             (void)unlinkat(folder, name, 0);
         }

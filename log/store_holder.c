@@ -5,15 +5,17 @@
 #include "log/store_holder.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define LINE_SIZE 256
+#define STAT_SIZE 1024
+#define FLAG_EXITING 0x4UL /* PF_EXITING of the kernel, in the flags of /proc/PID/stat */
 
 static void read_name(pid_t pid, char name[RATOON__PROCESS_NAME_SIZE])
 {
@@ -41,7 +43,7 @@ static void read_name(pid_t pid, char name[RATOON__PROCESS_NAME_SIZE])
 /* The writer of the lock on a file, from "1: FLOCK  ADVISORY  WRITE 1948 fe:00:10955112 0 EOF".
  * The device in that line is the file system's own, which stat() hides on some stacked ones: a line
  * that fits but for the device counts as long as it is the only one. */
-static pid_t find_pid(const struct stat *file)
+pid_t ratoon__lock_holder(const struct stat *file)
 {
     FILE *locks = fopen("/proc/locks", "re");
     if (locks == NULL) {
@@ -71,6 +73,27 @@ static pid_t find_pid(const struct stat *file)
     return exact != 0 ? exact : similar_count == 1 ? similar : 0;
 }
 
+bool ratoon__process_is_ending(pid_t pid)
+{
+    char path[64];
+    char text[STAT_SIZE];
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (size <= 0) {
+        return errno == ENOENT || errno == ESRCH;
+    }
+    text[size] = '\0';
+    const char *behind_name = strrchr(text, ')'); /* a name may contain anything */
+    unsigned long flags;
+    return behind_name != NULL &&
+           sscanf(behind_name + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 &&
+           (flags & FLAG_EXITING) != 0;
+}
+
 bool ratoon__store_holder_find(const char *path, ratoon__store_holder *out)
 {
     int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -82,7 +105,7 @@ bool ratoon__store_holder_find(const char *path, ratoon__store_holder *out)
     for (size_t i = 0; pid == 0 && i < sizeof files / sizeof files[0]; i++) {
         struct stat file;
         if (fstatat(folder, files[i], &file, AT_SYMLINK_NOFOLLOW) == 0) {
-            pid = find_pid(&file);
+            pid = ratoon__lock_holder(&file);
         }
     }
     close(folder);

@@ -1,8 +1,9 @@
-/* Which process holds a store, for messages. */
+/* Which process holds a store, or a lock in it. */
 #ifndef RATOON_LOG_STORE_HOLDER_H
 #define RATOON_LOG_STORE_HOLDER_H
 
 #include "core/mem.h"
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define RATOON__PROCESS_NAME_SIZE 128
@@ -17,5 +18,10 @@ typedef struct ratoon__store_holder {
 bool ratoon__store_holder_find(const char *path, ratoon__store_holder *out);
 /* STORE_BUSY with the holder in the message and what to do as the hint. */
 ratoon_status ratoon__store_holder_fail(const char *path, uint32_t waited_ms, ratoon_error *error);
+
+/* The process that holds an exclusive lock on a file, 0 where there is none or it can't be told. */
+pid_t ratoon__lock_holder(const struct stat *file);
+/* It has ended, or is about to: what it still holds will fall in an instant. */
+bool ratoon__process_is_ending(pid_t pid);
 
 #endif

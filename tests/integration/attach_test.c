@@ -40,6 +40,8 @@ static void must(bool holds, const char *what)
 
 typedef struct hooks_seen {
     atomic_uint owner, disconnect;
+    const char *path; /* at a disconnect, is executor 1 gone? */
+    atomic_uint gone;
 } hooks_seen;
 
 static ratoon_status see_owner(void *ctx, ratoon__driver *owned, ratoon_error *error)
@@ -54,7 +56,11 @@ static void see_disconnect(void *ctx, ratoon__driver *owned)
 {
     uint64_t end;
     MUST(owned->ops->end(owned, &end, NULL) == RATOON_OK);
-    atomic_fetch_add(&((hooks_seen *)ctx)->disconnect, 1);
+    hooks_seen *seen = ctx;
+    if (seen->path != NULL && ratoon__executor_is_gone(seen->path, raw_id(1))) {
+        atomic_fetch_add(&seen->gone, 1);
+    }
+    atomic_fetch_add(&seen->disconnect, 1);
 }
 
 static ratoon__driver *attach(const char *path, bool no_serve, hooks_seen *seen)
@@ -195,16 +201,31 @@ static int role_append(const char *path, uint64_t writer)
     return EXIT_SUCCESS;
 }
 
+/* Client that holds the lock of executor 1, behind many descriptors that are closed before it. */
+static int role_execute(const char *path)
+{
+    (void)attach(path, false, NULL);
+    for (int i = 0; i < 200; i++) {
+        MUST(open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0);
+    }
+    int fd;
+    MUST(ratoon__executor_lock(path, raw_id(1), &fd, NULL) == RATOON_OK);
+    say_ready();
+    wait_for_end();
+    return EXIT_FAILURE;
+}
+
 static int run_role(int argc, char **argv)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     const char *role = argv[1];
     const char *argument = argc > 3 ? argv[3] : "0";
-    return strcmp(role, "own") == 0      ? role_own(argv[2], false)
-           : strcmp(role, "hold") == 0   ? role_own(argv[2], true)
-           : strcmp(role, "die") == 0    ? role_die(argv[2], strcmp(argument, "after") == 0)
-           : strcmp(role, "append") == 0 ? role_append(argv[2], strtoull(argument, NULL, 10))
-                                         : EXIT_FAILURE;
+    return strcmp(role, "own") == 0       ? role_own(argv[2], false)
+           : strcmp(role, "hold") == 0    ? role_own(argv[2], true)
+           : strcmp(role, "die") == 0     ? role_die(argv[2], strcmp(argument, "after") == 0)
+           : strcmp(role, "execute") == 0 ? role_execute(argv[2])
+           : strcmp(role, "append") == 0  ? role_append(argv[2], strtoull(argument, NULL, 10))
+                                          : EXIT_FAILURE;
 }
 
 /* ---- tests ---- */
@@ -284,6 +305,8 @@ START_TEST(test_attach_busy_names_process)
     process holder = start(_i == 0 ? "hold" : "own", path, NULL);
     if (_i == 1) {
         kill(holder.pid, SIGSTOP);
+        int status;
+        ck_assert_int_eq(waitpid(holder.pid, &status, WUNTRACED), holder.pid);
     }
     ratoon__driver *d = NULL;
     ratoon_error error = {0};
@@ -458,6 +481,33 @@ START_TEST(test_L08_executor_is_gone_exactly_when_its_lock_is_free)
 }
 END_TEST
 
+/* An owner hears of a client that was killed by its connection; its lock may fall a little later.
+ */
+START_TEST(test_L08_dead_executor_is_found_when_it_disconnects)
+{
+    enum { KILLS = 20 };
+    char *folder;
+    char *path = new_store(&folder);
+    hooks_seen seen = {.path = path};
+    ratoon__driver *owner = attach(path, false, &seen);
+    for (unsigned i = 1; i <= KILLS; i++) {
+        process executor = start("execute", path, NULL);
+        ck_assert(!ratoon__executor_is_gone(path, raw_id(1)));
+        kill(executor.pid, SIGKILL);
+        uint64_t until = ratoon__monotonic_ms() + WAIT_MS;
+        while (atomic_load(&seen.disconnect) < i && ratoon__monotonic_ms() < until) {
+            ratoon__sleep_ms(1);
+        }
+        ck_assert_uint_eq(seen.disconnect, i);
+        ck_assert_uint_eq(seen.gone, i);
+        ck_assert_int_eq(join(&executor), -SIGKILL);
+    }
+    owner->ops->close(owner);
+    support_temp_dir_free(folder);
+    free(path);
+}
+END_TEST
+
 static Suite *attach_suite(void)
 {
     Suite *suite = suite_create("attach");
@@ -472,6 +522,8 @@ static Suite *attach_suite(void)
     suite_add_tcase(suite, attaching);
     TCase *locks = tcase_create("executor_lock");
     tcase_add_test(locks, test_L08_executor_is_gone_exactly_when_its_lock_is_free);
+    tcase_add_test(locks, test_L08_dead_executor_is_found_when_it_disconnects);
+    tcase_set_timeout(locks, 60);
     suite_add_tcase(suite, locks);
     return suite;
 }
