@@ -456,6 +456,15 @@ static ratoon_status execute(runner__executor *x, ratoon_error *error)
     return RATOON_OK;
 }
 
+/* Attempts remove their own folders; that of the run goes with the last. */
+static void remove_work_folder(const runner__executor *x)
+{
+    runner__text path = {0};
+    runner__text_format(&path, "%s/work/%s", x->facts.store_path, x->facts.run_text);
+    (void)rmdir(path.data);
+    runner__text_free(&path);
+}
+
 ratoon_status runner_execute(ratoon_store *store, ratoon_id run, uint64_t epoch,
                              const runner_options *options, runner_result *out, ratoon_error *error)
 {
@@ -481,6 +490,7 @@ ratoon_status runner_execute(ratoon_store *store, ratoon_id run, uint64_t epoch,
     for (size_t i = 0; i < KEPT_SIGNALS; i++) {
         (void)sigaction(kept_signals[i], &old[i], NULL);
     }
+    remove_work_folder(&x);
     if (status == RATOON_OK) {
         *out = (runner_result){.status = x.status, .signal = x.signal};
     }
