@@ -80,7 +80,8 @@ static char *note_of(const json_t *stage)
     const char *reused = doc_string(stage, "reused_from");
     const char *message = doc_string(doc_member(stage, "progress"), "message");
     if (error != NULL) {
-        return text_copy(doc_string(error, "class")); /* the rest is told below the table */
+        const bool same = strcmp(doc_string(stage, "status"), "cancelled") == 0;
+        return text_copy(same ? "" : doc_string(error, "class")); /* more is told below the table */
     }
     if (*reused != '\0') {
         return text_format("from %s%s", reused, doc_true(stage, "stale") ? ", stale" : "");
@@ -240,7 +241,9 @@ static void put_errors(const app *a, const json_t *run, FILE *out)
     }
     json_array_foreach(json_object_get(run, "stages"), i, stage)
     {
-        if (doc_member(stage, "error") == NULL) {
+        /* A cancelled stage says no more than its status. */
+        if (doc_member(stage, "error") == NULL ||
+            strcmp(doc_string(stage, "status"), "cancelled") == 0) {
             continue;
         }
         fputc('\n', out);

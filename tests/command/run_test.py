@@ -1,0 +1,276 @@
+"""run: new runs, parameters, state, secrets, keys, --resume."""
+
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.environ["SRC"] + "/tests/command")
+from cases import CHAIN, ERROR_KEYS, HOLD, ITEM_KEYS, ITEMS, RUN_KEYS, STAGE_KEYS, PipelineTest
+from lib import main
+
+TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
+
+
+class Run(PipelineTest):
+    def test_E01_run_executes_the_stages_and_succeeds(self):
+        self.pipeline(CHAIN)
+        result = self.run_ratoon("run", "p.yaml").expect_exit(0)
+        self.assertEqual(self.ran(), ["one", "two", "three"])
+        result.expect_stdout("succeeded")
+        result.expect_stderr("three: succeeded")
+        self.assertTrue(os.path.isdir(self.path(".ratoon")))
+
+    def test_run_document_has_the_shape_of_the_interface(self):
+        self.pipeline(CHAIN)
+        result = self.run_ratoon("--json", "run", "p.yaml", "--label", "a=b", "--subject", "s")
+        document = result.expect_exit(0).json()
+        self.assertEqual(set(document), {"schema", "run"})
+        run = document["run"]
+        self.assertLessEqual(RUN_KEYS | {"stages"}, set(run))
+        self.assertEqual(
+            (run["pipeline"], run["version"], run["status"]), ("chain", 1, "succeeded")
+        )
+        self.assertEqual((run["root"], run["parent"], run["depth"]), (run["id"], None, 0))
+        self.assertEqual((run["number"], run["automatic"], run["children"]), (1, False, []))
+        self.assertEqual((run["labels"], run["subject"]), ({"a": "b"}, "s"))
+        self.assertEqual(run["params"], {"fail": "", "size": 8})
+        for key in ("created_at", "started_at", "ended_at"):
+            self.assertRegex(run[key], TIME)
+        for stage in run["stages"]:
+            self.assertLessEqual(STAGE_KEYS, set(stage))
+        self.assertEqual(set(run["actions"]), {"retry", "cancel", "resume"})
+        self.assertLessEqual(
+            {"available", "why_not", "from_stage", "suggested_overrides"},
+            set(run["actions"]["retry"]),
+        )
+        self.assertFalse(run["actions"]["cancel"]["available"])
+        self.assertTrue(run["actions"]["cancel"]["why_not"])
+
+    def test_E09_a_failed_run_ends_with_the_exact_command_to_go_on(self):
+        self.pipeline(CHAIN)
+        result = self.run_ratoon("run", "p.yaml", "--param", "fail=two").expect_exit(1)
+        run = self.run_json("show", "@last")
+        self.assertEqual(run["status"], "failed")
+        self.assertEqual(
+            self.stages(run), {"one": "succeeded", "two": "failed", "three": "pending"}
+        )
+        error = self.stage(run, "two")["error"]
+        self.assertLessEqual(ERROR_KEYS, set(error))
+        self.assertEqual(error["class"], "EXECUTION")
+        self.assertIn("exit 3", error["message"])
+        self.assertIn("no luck", error["detail"])
+        command = f"ratoon retry {run['id']} --from two"
+        result.expect_stderr(f"go on with: {command}\n")
+        result.expect_stderr("runs two, three; reuses one")
+        # The command that is named works.
+        self.ran()
+        again = self.run_ratoon(*command.split()[1:], "--param", "fail=").expect_exit(0)
+        again.expect_stderr("reuses one")
+        self.assertEqual(self.ran(), ["two", "three"])
+
+    def test_E09_the_command_to_go_on_names_the_store_that_was_given(self):
+        self.pipeline(CHAIN)
+        result = self.run_ratoon("--store", "my store", "run", "p.yaml", "--param", "fail=two")
+        result.expect_exit(1).expect_stderr("go on with: ratoon --store 'my store' retry ")
+
+    def test_L05_a_forgiven_failure_leaves_the_run_degraded_with_exit_0_and_a_warning(self):
+        self.pipeline(
+            "pipeline: d\nstages:\n  - {name: a, run: ['false'], allow_failure: true}\n"
+            "  - {name: b, run: ['true']}\n"
+        )
+        result = self.run_ratoon("run", "p.yaml").expect_exit(0)
+        result.expect_stderr("warning: ")
+        self.assertEqual(self.run_json("show", "@last")["status"], "degraded")
+
+    def test_R12_parameters_are_checked_before_anything_is_appended(self):
+        self.pipeline(CHAIN)
+        for value in ("7", "128", "x", ""):
+            self.refused("PARAM_INVALID", "run", "p.yaml", "--param", f"size={value}")
+        self.refused("PARAM_INVALID", "run", "p.yaml", "--param", "unknown=1")
+        self.assertEqual(self.runs(), [])
+        self.assertEqual(self.ran(), [])
+
+    def test_S01_initial_state_is_kept_whole(self):
+        self.pipeline("pipeline: s\nstages:\n  - {name: a, run: ['true']}\n")
+        long = "x" * 5000
+        text = '{"long": "%s", "number": 12345678901234567890.5, "tree": {"b": [1, 2]}}' % long
+        self.write("state.json", text)
+        self.run_ratoon("run", "p.yaml", "--state", "state.json").expect_exit(0)
+        state = self.state("@last", "--at", "start")
+        self.assertEqual(state["long"], long)
+        self.assertEqual(state["tree"], {"b": [1, 2]})
+        shown = self.run_ratoon("state", "@last", "number").expect_exit(0)
+        self.assertEqual(shown.stdout, "12345678901234567890.5\n")
+
+    def test_state_file_that_is_no_object_is_a_usage_error(self):
+        self.pipeline(CHAIN)
+        self.write("array.json", "[1]")
+        self.write("broken.json", '{"a": ')
+        for name in ("array.json", "broken.json", "missing.json"):
+            self.refused("USAGE", "run", "p.yaml", "--state", name, code=2)
+        self.assertFalse(os.path.exists(self.path(".ratoon")))
+
+    def test_R09_a_repeated_key_executes_nothing_again(self):
+        self.pipeline(CHAIN)
+        first = self.run_json("run", "p.yaml", "--key", "k")
+        self.ran()
+        again = self.run_json("run", "p.yaml", "--key", "k")
+        self.assertEqual(first["id"], again["id"])
+        self.assertEqual(self.ran(), [])
+        self.refused("KEY_REUSED", "run", "p.yaml", "--key", "k", "--param", "size=4")
+        failed = self.run_json("run", "p.yaml", "--key", "f", "--param", "fail=two", code=1)
+        self.assertEqual(
+            self.run_json("run", "p.yaml", "--key", "f", "--param", "fail=two", code=1)["id"],
+            failed["id"],
+        )
+
+    def test_R17_a_target_above_the_version_is_refused_before_the_first_event(self):
+        self.pipeline(CHAIN.replace("pipeline: chain", "pipeline: chain\nversion: 3"))
+        self.refused("VERSION_AHEAD", "run", "p.yaml", "--target", "4")
+        self.assertEqual(self.runs(), [])
+        self.run_ratoon("run", "p.yaml", "--target", "3").expect_exit(0)
+
+    def test_E02_until_executes_that_far_and_suspends_with_exit_9(self):
+        self.pipeline(CHAIN)
+        result = self.run_ratoon("run", "p.yaml", "--until", "two").expect_exit(9)
+        self.assertEqual(self.ran(), ["one", "two"])
+        run = self.run_json("show", "@last")
+        self.assertEqual(run["status"], "suspended")
+        self.assertTrue(run["actions"]["resume"]["available"])
+        result.expect_stderr(f"go on with: ratoon resume {run['id']}")
+        self.run_ratoon("resume", "@last").expect_exit(0)
+        self.assertEqual(self.ran(), ["three"])
+        # Where nothing is left the outcome is the normal one.
+        self.run_ratoon("run", "p.yaml", "--until", "three").expect_exit(0)
+        self.refused("NO_SUCH_STAGE", "run", "p.yaml", "--until", "nowhere")
+
+    def test_E08_a_secret_comes_from_the_environment_and_is_written_nowhere(self):
+        self.pipeline(
+            "pipeline: s\nparams:\n  api_key: {type: string, secret: true}\nstages:\n"
+            "  - name: a\n    shell: true\n"
+            '    run: \'echo "the key is $RATOON_PARAM_API_KEY"; echo "n=${#RATOON_PARAM_API_KEY}" > $RATOON_OUTPUT\'\n'
+        )
+        secret = "swordfish-4711"
+        error = self.refused("USAGE", "run", "p.yaml", code=2)
+        self.assertIn("RATOON_SECRET_API_KEY", error["message"])
+        self.assertFalse(os.path.exists(self.path(".ratoon")))
+        env = {"RATOON_SECRET_API_KEY": secret}
+        self.refused("USAGE", "run", "p.yaml", "--param", "api_key=x", code=2, env=env)
+        result = self.run_ratoon("--json", "run", "p.yaml", env=env).expect_exit(0)
+        self.assertNotIn(secret, result.stdout + result.stderr)
+        self.assertEqual(self.state("@last")["n"], str(len(secret)))
+        logs = self.run_ratoon("logs", "@last", "a").expect_exit(0)
+        self.assertNotIn(secret, logs.stdout)
+        self.assertIn("the key is ", logs.stdout)
+        found = subprocess.run(
+            ["grep", "-rl", secret, self.path(".ratoon")], capture_output=True, check=False
+        )
+        self.assertEqual(found.stdout, b"")
+
+    def test_R13_a_failed_item_does_not_stop_the_others(self):
+        self.pipeline(ITEMS)
+        run = self.run_json("run", "p.yaml", "--param", "bad=b", code=1)
+        self.assertEqual(sorted(self.ran()), ["a", "b", "c"])
+        items = self.stage(run, "each")["items"]
+        self.assertEqual(set(items), ITEM_KEYS)
+        self.assertEqual((items["total"], items["done"], items["failed"]), (3, 2, 1))
+
+    def test_A05_automatic_retries_with_suggested_parameters(self):
+        self.pipeline(
+            "pipeline: a\nparams:\n"
+            "  size: {type: int, default: 8, min: 1, max: 512, power_of_two: true}\n"
+            "stages:\n  - name: fit\n    shell: true\n"
+            "    run: 'echo $RATOON_PARAM_SIZE >> ran; [ $RATOON_PARAM_SIZE -le 2 ] || { echo \"CUDA out of memory\" >&2; exit 1; }'\n"
+            "    adjust: {OOM: {size: {op: halve, min: 1}}}\n"
+        )
+        # Off by default; the suggestion is shown and is in the command to go on.
+        result = self.run_ratoon("run", "p.yaml").expect_exit(1)
+        result.expect_stderr("--param size=4")
+        self.assertEqual(self.ran(), ["8"])
+        result = self.run_ratoon("--json", "run", "p.yaml", "--auto-retry", "3").expect_exit(0)
+        self.assertEqual(self.ran(), ["8", "4", "2"])
+        run = result.json()["run"]
+        self.assertEqual((run["depth"], run["automatic"], run["status"]), (2, True, "succeeded"))
+        self.assertEqual(run["overrides"], {"size": {"old": 4, "new": 2}})
+        self.assertIn("OOM", run["reason"])
+        result.expect_stderr("OOM: size 8 -> 4")
+        # As many as asked for, and no more; the exit code is that of the last one.
+        run = self.run_json("run", "p.yaml", "--auto-retry", "1", code=1)
+        self.assertEqual(self.ran(), ["8", "4"])
+        self.assertEqual((run["depth"], run["status"]), (1, "failed"))
+
+    def test_E05_cancelled_run_exits_8(self):
+        self.pipeline(HOLD)
+        process = self.start_ratoon("run", "p.yaml")
+        self.until_file("began")
+        run = self.run_json("cancel", "@last", "--reason", "enough")
+        self.assertEqual(run["status"], "cancelled")
+        self.finish(process).expect_exit(8)
+        self.refused("ILLEGAL_TRANSITION", "cancel", "@last")
+
+
+class RunResume(PipelineTest):
+    def test_E01_resume_starts_a_new_run_where_there_is_none_or_it_is_done(self):
+        self.pipeline(CHAIN)
+        first = self.run_ratoon("run", "p.yaml", "--resume").expect_exit(0)
+        first.expect_stderr("no run yet")
+        self.run_ratoon("run", "p.yaml", "--resume").expect_exit(0).expect_stderr("succeeded")
+        self.assertEqual(len(self.runs()), 2)
+
+    def test_E01_resume_resumes_a_suspended_run(self):
+        self.pipeline(CHAIN)
+        first = self.run_json("run", "p.yaml", "--until", "one", code=9)
+        self.ran()
+        result = self.run_ratoon("--json", "run", "p.yaml", "--resume").expect_exit(0)
+        self.assertEqual(result.json()["run"]["id"], first["id"])
+        result.expect_stderr("resuming")
+        self.assertEqual(self.ran(), ["two", "three"])
+
+    def test_E01_resume_retries_a_failed_run_with_parameters_as_overrides(self):
+        self.pipeline(CHAIN)
+        first = self.run_json("run", "p.yaml", "--param", "fail=two", code=1)
+        self.ran()
+        result = self.run_ratoon("--json", "run", "p.yaml", "--resume", "--param", "fail=")
+        run = result.expect_exit(0).json()["run"]
+        self.assertEqual((run["parent"], run["from_stage"]), (first["id"], "two"))
+        self.assertEqual(run["overrides"]["fail"], {"old": "two", "new": ""})
+        result.expect_stderr("retrying")
+        self.assertEqual(self.ran(), ["two", "three"])
+
+    def test_E01_resume_is_refused_while_the_newest_run_is_active(self):
+        self.pipeline(HOLD)
+        process = self.start_ratoon("run", "p.yaml")
+        self.until_file("began")
+        self.refused("RUN_ACTIVE", "run", "p.yaml", "--resume")
+        self.touch("go")
+        self.finish(process).expect_exit(0)
+
+    def test_E02_force_starts_a_new_root_run_whatever_is_there(self):
+        self.pipeline(CHAIN.replace("stages:", "policy: {resume_on_failure: true}\nstages:"))
+        first = self.run_json("run", "p.yaml", "--param", "fail=two", code=1)
+        forced = self.run_json("run", "p.yaml", "--force", "--param", "fail=three", code=1)
+        self.assertEqual((forced["parent"], forced["root"]), (None, forced["id"]))
+        # resume_on_failure makes --resume the default.
+        again = self.run_json("run", "p.yaml", "--param", "fail=")
+        self.assertEqual((again["parent"], again["from_stage"]), (forced["id"], "three"))
+        self.assertEqual(len(self.runs()), 3)
+        self.assertNotEqual(first["id"], forced["id"])
+
+    def test_E03_a_failed_setup_stage_makes_all_of_them_run_again_and_only_then(self):
+        self.pipeline(
+            "pipeline: s\nstages:\n"
+            "  - {name: s1, setup: true, shell: true, run: 'echo s1 >> ran'}\n"
+            "  - {name: s2, setup: true, shell: true, run: 'echo s2 >> ran; [ -e fixed ]'}\n"
+            "  - {name: work, shell: true, run: 'echo work >> ran; [ -e done ]'}\n"
+        )
+        self.run_ratoon("run", "p.yaml").expect_exit(1)
+        self.assertEqual(self.ran(), ["s1", "s2"])
+        self.touch("fixed")
+        self.run_ratoon("run", "p.yaml", "--resume").expect_exit(1)
+        self.assertEqual(self.ran(), ["s1", "s2", "work"])
+        self.touch("done")
+        self.run_ratoon("run", "p.yaml", "--resume").expect_exit(0)
+        self.assertEqual(self.ran(), ["work"])
+
+
+main()
