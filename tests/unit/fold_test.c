@@ -420,6 +420,11 @@ START_TEST(test_R14_committing_an_item_keeps_its_output)
     ck_assert(item->committed);
     ck_assert_ptr_nonnull(item->output);
     ck_assert_mem_eq(item->output->data, "1", 1);
+    /* That it is done is told again: committed it stays. */
+    support_item(&s, 1, "each", "done", false, false, "new");
+    item = ratoon__items_get(support_stage_of(&s, 1, "each")->items, "done");
+    ck_assert(item->committed);
+    ck_assert_mem_eq(item->output->data, "new", 3);
     ck_assert_uint_eq(support_stage_of(&s, 1, "each")->items_committed, 2);
     end();
 }

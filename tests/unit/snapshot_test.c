@@ -174,7 +174,7 @@ static ratoon__event random_event(walk *w)
 
 static void random_branch(walk *w)
 {
-    static const char *const sets[] = {"b c", "a b c d e", "d", "e", "c e"};
+    static const char *const sets[] = {"b c", "a b c d e", "d", "a", "c e"};
     static const char *const listed[] = {"two", "k"};
     static const char *const kept[] = {"one"};
     ratoon__stage_plan plans[2];
@@ -225,7 +225,7 @@ static void walk_end(walk *w)
 
 static void walk_step(walk *w)
 {
-    if (below(w, 25) == 0 && w->s.l->runs_count < 12) {
+    if (below(w, 20) == 0 && w->s.l->runs_count < 12) {
         random_branch(w);
         return;
     }
@@ -279,6 +279,27 @@ START_TEST(test_S07_two_ways_to_the_same_projection_are_equal)
     support_lineage_free(&a.s);
     ratoon_pipeline_free(kept[0]);
     ratoon_pipeline_free(kept[1]);
+}
+END_TEST
+
+START_TEST(test_R25_stale_stages_stay_stale_in_a_snapshot)
+{
+    ratoon_pipeline *p = support_pipeline("a; b: a; c: b");
+    definitions[0] = p;
+    support_lineage s;
+    support_lineage_init(&s, p, NULL, 0);
+    support_succeed(&s, 1, "a", NULL);
+    support_succeed(&s, 1, "b", "k=v");
+    support_succeed(&s, 1, "c", NULL);
+    support_finish(&s, 1, RATOON_RUN_SUCCEEDED);
+    support_branch_create(&s, &(support_branch){.parent = 1, .rerun = "b", .only = true});
+    ratoon__lineage *copy = round_trip(s.l);
+    ck_assert(ratoon__run_stage_at(copy->runs[1], 2)->stale);
+    ck_assert(!ratoon__run_stage_at(copy->runs[1], 0)->stale);
+    ratoon__lineage_unref(copy);
+    support_lineage_free(&s);
+    ratoon_pipeline_free(p);
+    definitions[0] = NULL;
 }
 END_TEST
 
@@ -407,6 +428,7 @@ static Suite *suite(void)
     tcase_set_timeout(equal, 120);
     tcase_add_test(equal, test_S07_snapshot_goes_round_at_every_step);
     tcase_add_test(equal, test_S07_two_ways_to_the_same_projection_are_equal);
+    tcase_add_test(equal, test_R25_stale_stages_stay_stale_in_a_snapshot);
     tcase_add_test(equal, test_S07_equality_says_what_differs);
     tcase_add_test(equal, test_snapshot_shares_what_branches_share);
     suite_add_tcase(all, equal);
