@@ -60,7 +60,8 @@ static bool no_memory(builder *b)
     return false;
 }
 
-/* libyaml gives no line and column for bytes that are no UTF-8, only where they are. */
+/* libyaml gives no line and column for bytes that are no UTF-8, only where they are: of a character
+ * that is cut, where it should go on. */
 static yaml_mark_t mark_of(const builder *b, size_t offset)
 {
     yaml_mark_t mark = {0, 0, 0};
@@ -73,6 +74,9 @@ static yaml_mark_t mark_of(const builder *b, size_t offset)
             mark.column++;
         }
     }
+    if (strstr(b->parser.problem, "trailing") != NULL && mark.column > 0) {
+        mark.column--;
+    }
     return mark;
 }
 
@@ -83,7 +87,7 @@ static bool parser_failed(builder *b)
         return no_memory(b);
     }
     if (p->error == YAML_READER_ERROR) {
-        const bool control = p->problem != NULL && strstr(p->problem, "control") != NULL;
+        const bool control = strstr(p->problem, "control") != NULL;
         return bad(b, mark_of(b, p->problem_offset),
                    control ? "a control character" : "bytes that are no UTF-8", "UTF-8 text");
     }
