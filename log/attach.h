@@ -6,7 +6,8 @@
 
 typedef struct ratoon__attach_hooks {
     /* This process became the owner: called once each time, before any other request is served
-     * (also at the first opening), to bring derived rows up to date and make up for crashes (L08). */
+     * (also at the first opening), to bring derived rows up to date and make up for crashes (L08).
+     */
     ratoon_status (*on_owner)(void *ctx, ratoon__driver *owned, ratoon_error *error);
     /* As owner: a client has gone (its executor's lock may be free now). In the server's thread. */
     void (*on_disconnect)(void *ctx, ratoon__driver *owned);
@@ -18,8 +19,8 @@ typedef struct ratoon__attach_hooks {
  * nor goes; STORE_BUSY names its process. When the owner goes meanwhile, the next call takes the
  * store over or finds the new owner; an append whose answer was lost is looked up by the commit's
  * id before it is sent again, so that a caller never hears "maybe". */
-ratoon_status ratoon__attach(const char *path, const ratoon__driver_options *options,
-                             bool no_serve, uint32_t wait_ms, const ratoon__attach_hooks *hooks,
+ratoon_status ratoon__attach(const char *path, const ratoon__driver_options *options, bool no_serve,
+                             uint32_t wait_ms, const ratoon__attach_hooks *hooks,
                              ratoon__driver **out, ratoon_error *error);
 bool ratoon__attach_is_owner(const ratoon__driver *d);
 

@@ -283,6 +283,9 @@ static ratoon_status socket_values(ratoon__driver *d, ratoon__digest_fn fn, void
 static ratoon_status socket_list(ratoon__driver *d, const ratoon__list_query *query,
                                  ratoon__row_fn fn, void *ctx, ratoon_error *error)
 {
+    if (query->index < RATOON__INDEX_TIME || query->index > RATOON__INDEX_ID) {
+        return ratoon__fail(error, RATOON_ERR_USAGE, "no such index: %d", (int)query->index);
+    }
     exchange x;
     exchange_begin(&x, d, RATOON__FRAME_LIST);
     ratoon__frame_put_query(&x.writer, query);

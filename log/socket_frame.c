@@ -329,7 +329,7 @@ void ratoon__frame_get_query(ratoon__frame_reader *r, ratoon__list_query *query)
     query->from_id = ratoon__frame_get_id(r);
     query->before_time = ratoon__frame_get_u64(r);
     query->before_id = ratoon__frame_get_id(r);
-    query->limit = (uint32_t)ratoon__frame_get_range(r, 1, RATOON__FRAME_ROWS_MAX);
+    query->limit = (uint32_t)ratoon__frame_get_range(r, 0, UINT32_MAX);
 }
 
 /* ---- appends ---- */

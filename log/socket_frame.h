@@ -21,7 +21,6 @@
 #define RATOON__FRAME_SIZE_MAX ((size_t)1 << 30)
 #define RATOON__FRAME_PAGE_SIZE ((size_t)4 << 20) /* a page ends with the entry that reaches it */
 #define RATOON__FRAME_TEXT_MAX ((size_t)1 << 20)
-#define RATOON__FRAME_ROWS_MAX 1000
 
 typedef enum ratoon__frame_op {
     RATOON__FRAME_HELLO = 1,
@@ -107,6 +106,7 @@ void ratoon__frame_get_error(ratoon__frame_reader *r, ratoon_status status, rato
 void ratoon__frame_put_row(ratoon__frame_writer *w, const ratoon__run_row *row);
 void ratoon__frame_get_row(ratoon__frame_reader *r, ratoon__run_row *row);
 
+/* Whether the limit is one is the driver's to say. */
 void ratoon__frame_put_query(ratoon__frame_writer *w, const ratoon__list_query *query);
 void ratoon__frame_get_query(ratoon__frame_reader *r, ratoon__list_query *query);
 

@@ -103,7 +103,7 @@ static bool add_row(void *ctx, const ratoon__run_row *row)
     page *p = ctx;
     ratoon__frame_put_row(&p->page.writer, row);
     p->page.count++;
-    return true;
+    return !p->page.writer.over_limit;
 }
 
 static page page_begin(const request *q)

@@ -2,8 +2,9 @@
  * started with a role: a forked child could not use RocksDB. */
 #include "log/attach.h"
 #include "log/monotonic.h"
-#include "raw_commits.h"
-#include "support.h"
+#include "tests/support/driver_suite.h"
+#include "tests/support/raw_commits.h"
+#include "tests/support/support.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -508,6 +509,48 @@ START_TEST(test_L08_dead_executor_is_found_when_it_disconnects)
 }
 END_TEST
 
+/* ---- the contract of every driver, for a client of an owner in the same process ---- */
+
+static struct {
+    char *folder, *path;
+    ratoon__driver *owner;
+} suite_store;
+
+static ratoon__driver *suite_attach(void)
+{
+    suite_store.owner = attach(suite_store.path, false, NULL);
+    ratoon__driver *client = attach(suite_store.path, false, NULL);
+    ck_assert(!ratoon__attach_is_owner(client));
+    return client;
+}
+
+static ratoon__driver *suite_open(void *ctx)
+{
+    (void)ctx;
+    suite_store.path = new_store(&suite_store.folder);
+    return suite_attach();
+}
+
+static ratoon__driver *suite_reopen(void *ctx, ratoon__driver *d)
+{
+    (void)ctx;
+    d->ops->close(d);
+    suite_store.owner->ops->close(suite_store.owner);
+    return suite_attach();
+}
+
+static void suite_close(void *ctx, ratoon__driver *d)
+{
+    (void)ctx;
+    d->ops->close(d);
+    suite_store.owner->ops->close(suite_store.owner);
+    support_temp_dir_free(suite_store.folder);
+    free(suite_store.path);
+}
+
+static const driver_suite_target suite_target = {
+    .open = suite_open, .reopen = suite_reopen, .close = suite_close};
+
 static Suite *attach_suite(void)
 {
     Suite *suite = suite_create("attach");
@@ -525,6 +568,7 @@ static Suite *attach_suite(void)
     tcase_add_test(locks, test_L08_dead_executor_is_found_when_it_disconnects);
     tcase_set_timeout(locks, 60);
     suite_add_tcase(suite, locks);
+    driver_suite_add(suite, &suite_target);
     return suite;
 }
 

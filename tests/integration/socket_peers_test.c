@@ -1,8 +1,8 @@
 /* The socket of a served store, and peers that don't behave. */
 #include "log/monotonic.h"
 #include "log/socket_frame.h"
-#include "served_store.h"
-#include "support.h"
+#include "tests/support/served_store.h"
+#include "tests/support/support.h"
 
 #include <errno.h>
 #include <stdio.h>

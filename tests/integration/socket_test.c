@@ -1,6 +1,7 @@
 /* Operations on a store that another process might own: through its socket. */
-#include "served_store.h"
-#include "support.h"
+#include "tests/support/driver_suite.h"
+#include "tests/support/served_store.h"
+#include "tests/support/support.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -264,6 +265,26 @@ START_TEST(test_tail_times_out_in_time)
 }
 END_TEST
 
+/* ---- the contract of every driver ---- */
+
+static served *suite_store;
+
+static ratoon__driver *suite_open(void *ctx)
+{
+    (void)ctx;
+    suite_store = served_new();
+    return served_client(suite_store);
+}
+
+static void suite_close(void *ctx, ratoon__driver *d)
+{
+    (void)ctx;
+    d->ops->close(d);
+    served_free(suite_store);
+}
+
+static const driver_suite_target suite_target = {.open = suite_open, .close = suite_close};
+
 static Suite *socket_suite(void)
 {
     Suite *suite = suite_create("socket");
@@ -277,6 +298,7 @@ static Suite *socket_suite(void)
     tcase_add_loop_test(tcase, test_Q06_readers_that_wait_are_woken, 0, 2);
     tcase_add_test(tcase, test_tail_times_out_in_time);
     suite_add_tcase(suite, tcase);
+    driver_suite_add(suite, &suite_target);
     return suite;
 }
 

@@ -1,6 +1,6 @@
-#include "raw_commits.h"
+#include "tests/support/raw_commits.h"
 
-#include "support.h"
+#include "tests/support/support.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
-#include "served_store.h"
+#include "tests/support/served_store.h"
 
 #include "log/monotonic.h"
 #include "log/socket_frame.h"
-#include "support.h"
+#include "tests/support/support.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #define RATOON_TESTS_SERVED_STORE_H
 
 #include "log/driver.h"
-#include "raw_commits.h"
+#include "tests/support/raw_commits.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
