@@ -44,7 +44,7 @@ static void fill_asked(const planning *c, ratoon__run_created *e)
     const ratoon_retry_options *o = c->options;
     const bool queued = c->waits || o->no_exec;
     e->status = queued ? RATOON_RUN_QUEUED : RATOON_RUN_RUNNING;
-    if (!queued) {
+    if (!o->no_exec) { /* where it is queued: of the process that waits to execute it */
         e->executor = c->facts->executor;
     }
     e->queued_by_request = c->waits;

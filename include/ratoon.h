@@ -561,6 +561,8 @@ typedef struct ratoon_run_info {
     int32_t from_stage; /* of a branch: index of the stage it starts from (effective), else -1 */
     int32_t auto_retry; /* automatic branches allowed for it, as asked or as the pipeline says */
     bool automatic, only;
+    bool unattended; /* queued behind an active run, and nobody waits: whoever ends that run executes
+                        it (R08) */
 } ratoon_run_info;
 
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_get(ratoon_store *store, ratoon_id run,

@@ -42,6 +42,8 @@ ratoon_status ratoon_run_get(ratoon_store *store, ratoon_id run, ratoon_run_info
         .auto_retry = c->auto_retry >= 0 ? c->auto_retry : (int32_t)by_pipeline,
         .automatic = c->automatic,
         .only = c->only,
+        .unattended = r->status == RATOON_RUN_QUEUED && c->queued_by_request &&
+                      ratoon_id_is_zero(c->executor),
     };
     ratoon__lineage_unref(l);
     return RATOON_OK;

@@ -115,8 +115,7 @@ int execute_report(const app *a, ratoon_id id, int signal)
 
 /* ---- executing ---- */
 
-static int execute_one(const app *a, ratoon_id run, uint64_t epoch, uint32_t jobs,
-                       runner_result *result)
+int execute_one(const app *a, ratoon_id run, uint64_t epoch, uint32_t jobs, runner_result *result)
 {
     json_t *document = NULL;
     int code = EXIT_DONE;
@@ -144,9 +143,12 @@ int execute_run(app *a, ratoon_id run, uint64_t epoch, uint32_t jobs)
         if (code >= 0) {
             return code;
         }
-        if (result.status != RATOON_RUN_FAILED || result.signal != 0 ||
-            !chain_next(a, run, &next)) {
+        if (result.signal != 0) {
             return execute_report(a, run, result.signal);
+        }
+        if (result.status != RATOON_RUN_FAILED || !chain_next(a, run, &next)) {
+            execute_queued(a, run, jobs);
+            return execute_report(a, run, 0);
         }
         run = next.run;
         epoch = next.epoch;
