@@ -1,35 +1,6 @@
-/* A persistent hash trie (Bagwell 2001; laid out as in Steindorfer and Vinju, CHAMP, OOPSLA 2015):
- * a node has up to 32 places, each free, an item or a child; items stand before children, so that a
- * node is as small as what it holds. Its shape depends on the keys alone. */
-#include "core/objects.h"
+#include "core/items_node.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-enum {
-    BITS = 5,
-    LEVELS = 13, /* 64 bits of hash in steps of 5; below, a node is a list sorted by key */
-};
-
-typedef struct node {
-    atomic_uint refs;
-    uint32_t items;    /* bitmap of places with an item; in a list: their number */
-    uint32_t children; /* bitmap of places with a child; of a list: 0 */
-    void *slots[];     /* items, then children, each in the order of their places */
-} node;
-
-struct ratoon__item_map {
-    atomic_uint refs;
-    uint64_t count;
-    node *root;
-};
-
-static unsigned bits_set(uint32_t bits)
-{
-    bits = bits - ((bits >> 1) & 0x55555555u);
-    bits = (bits & 0x33333333u) + ((bits >> 2) & 0x33333333u);
-    return (((bits + (bits >> 4)) & 0x0f0f0f0fu) * 0x01010101u) >> 24;
-}
 
 /* FNV-1a, and the finish of MurmurHash3, because a trie looks at the bits from one end. Keys that
  * collide on purpose only lengthen the lists at the bottom. */
@@ -46,33 +17,7 @@ static uint64_t hash_of(const char *key)
     return hash ^ (hash >> 33);
 }
 
-static uint32_t place_of(uint64_t hash, unsigned level)
-{
-    return (uint32_t)1 << ((hash >> (level * BITS)) & 31);
-}
-
-static unsigned items_of(const node *n, unsigned level)
-{
-    return level == LEVELS ? n->items : bits_set(n->items);
-}
-
-static unsigned children_of(const node *n)
-{
-    return bits_set(n->children);
-}
-
-static node *node_new(unsigned slots)
-{
-    node *n = malloc(sizeof *n + slots * sizeof(void *));
-    if (n != NULL) {
-        atomic_init(&n->refs, 1);
-        n->items = 0;
-        n->children = 0;
-    }
-    return n;
-}
-
-static void node_unref(node *n, unsigned level)
+void ratoon__items_node_unref(node *n, unsigned level)
 {
     if (atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1) {
         return;
@@ -83,7 +28,7 @@ static void node_unref(node *n, unsigned level)
         ratoon__item_unref(n->slots[i]);
     }
     for (unsigned i = 0; i < children; i++) {
-        node_unref(n->slots[items + i], level + 1);
+        ratoon__items_node_unref(n->slots[items + i], level + 1);
     }
     free(n);
 }
@@ -94,7 +39,7 @@ static bool only_ours(const node *n)
     return atomic_load_explicit(&((node *)(uintptr_t)n)->refs, memory_order_acquire) == 1;
 }
 
-/* Moves or shares what the slots of `n` hold into `to`, leaving the slot `gap_to` of `to` free and
+/* Shares what the slots of `n` hold into `to`, leaving the slot `gap_to` of `to` free and
  * passing over slot `gap_from` of `n` (-1: neither). */
 static void node_fill(node *to, const node *n, unsigned level, int gap_to, int gap_from)
 {
@@ -130,7 +75,7 @@ static node *node_own(node *n, unsigned level)
         copy->children = n->children;
         node_fill(copy, n, level, -1, -1);
     }
-    node_unref(n, level);
+    ratoon__items_node_unref(n, level);
     return copy;
 }
 
@@ -191,7 +136,7 @@ static node *node_widen(node *n, unsigned level, unsigned gap)
             node_fill(wide, n, level, (int)gap, -1);
         }
     }
-    node_unref(n, level);
+    ratoon__items_node_unref(n, level);
     return wide;
 }
 
@@ -240,7 +185,7 @@ static node *put_split(node *n, unsigned level, unsigned slot, ratoon__item *ite
     node *split = child == NULL ? NULL : node_new(items + children_of(n));
     if (split == NULL) {
         chain_free(child);
-        node_unref(n, level);
+        ratoon__items_node_unref(n, level);
         return NULL;
     }
     (void)ratoon__item_ref(old);
@@ -249,7 +194,7 @@ static node *put_split(node *n, unsigned level, unsigned slot, ratoon__item *ite
     const unsigned at = items - 1 + bits_set(n->children & (place - 1));
     node_fill(split, n, level, (int)at, (int)slot);
     split->slots[at] = child;
-    node_unref(n, level);
+    ratoon__items_node_unref(n, level);
     *added = true;
     return split;
 }
@@ -272,7 +217,7 @@ static node *put_below(node *n, unsigned level, ratoon__item *item, bool *added)
     /* The old child is gone: close the gap, so that the rest can be released. */
     n->slots[slot] = n->slots[items + children_of(n) - 1];
     n->children &= n->children - 1;
-    node_unref(n, level);
+    ratoon__items_node_unref(n, level);
     return NULL;
 }
 
@@ -315,7 +260,7 @@ void ratoon__items_unref(ratoon__item_map *m)
 {
     if (m != NULL && atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) == 1) {
         if (m->root != NULL) {
-            node_unref(m->root, 0);
+            ratoon__items_node_unref(m->root, 0);
         }
         free(m);
     }
@@ -392,144 +337,6 @@ const ratoon__item *ratoon__items_get(const ratoon__item_map *m, const char *key
         }
     }
     return NULL;
-}
-
-/* What is left of a node: nothing, a single item that moves up to its parent, or a node. */
-typedef struct rest {
-    node *n;
-    ratoon__item *single;
-} rest;
-
-typedef struct filter {
-    bool (*keep)(void *ctx, const ratoon__item *item);
-    void *ctx;
-    uint64_t kept;
-    bool failed;
-} filter;
-
-static void rest_free(rest r, unsigned level)
-{
-    ratoon__item_unref(r.single);
-    if (r.n != NULL) {
-        node_unref(r.n, level);
-    }
-}
-
-static rest filter_list(filter *f, node *n)
-{
-    rest r = {node_new(n->items), NULL};
-    f->failed = f->failed || r.n == NULL;
-    for (unsigned i = 0; r.n != NULL && i < n->items; i++) {
-        if (f->keep(f->ctx, n->slots[i])) {
-            r.n->slots[r.n->items++] = ratoon__item_ref(n->slots[i]);
-        }
-    }
-    f->kept += r.n == NULL ? 0 : r.n->items;
-    if (r.n != NULL && r.n->items <= 1) {
-        r.single = r.n->items == 1 ? r.n->slots[0] : NULL;
-        free(r.n);
-        r.n = NULL;
-    }
-    return r;
-}
-
-/* Puts together what is left of the places of a node; the very node where nothing has changed. */
-static rest join(filter *f, node *n, rest places[32], unsigned level)
-{
-    uint32_t items = 0;
-    uint32_t children = 0;
-    bool same = true;
-    const node *old = n;
-    unsigned child = bits_set(n->items);
-    for (unsigned i = 0; i < 32; i++) {
-        const uint32_t place = (uint32_t)1 << i;
-        items |= places[i].single != NULL ? place : 0;
-        children |= places[i].n != NULL ? place : 0;
-        same = same && ((old->children & place) == 0 || places[i].n == old->slots[child++]);
-    }
-    same = same && items == n->items && children == n->children;
-    const unsigned count = bits_set(items) + bits_set(children);
-    rest r = {NULL, NULL};
-    if (same) {
-        r.n = n;
-        atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);
-    } else if (count > 0 && !f->failed) {
-        r.n = node_new(count);
-        f->failed = r.n == NULL;
-    }
-    if (same || r.n == NULL) {
-        for (unsigned i = 0; i < 32; i++) {
-            rest_free(places[i], level + 1);
-        }
-        return r;
-    }
-    r.n->items = items;
-    r.n->children = children;
-    unsigned item_at = 0;
-    unsigned child_at = bits_set(items);
-    for (unsigned i = 0; i < 32; i++) {
-        if (places[i].single != NULL) {
-            r.n->slots[item_at++] = places[i].single;
-        } else if (places[i].n != NULL) {
-            r.n->slots[child_at++] = places[i].n;
-        }
-    }
-    if (level > 0 && children == 0 && count == 1) {
-        r.single = r.n->slots[0];
-        free(r.n);
-        r.n = NULL;
-    }
-    return r;
-}
-
-static rest filter_node(filter *f, node *n, unsigned level)
-{
-    if (level == LEVELS) {
-        return filter_list(f, n);
-    }
-    rest places[32] = {{NULL, NULL}};
-    unsigned item = 0;
-    unsigned child = bits_set(n->items);
-    for (unsigned i = 0; i < 32 && !f->failed; i++) {
-        const uint32_t place = (uint32_t)1 << i;
-        if ((n->items & place) != 0) {
-            ratoon__item *it = n->slots[item++];
-            if (f->keep(f->ctx, it)) {
-                places[i].single = ratoon__item_ref(it);
-                f->kept++;
-            }
-        } else if ((n->children & place) != 0) {
-            places[i] = filter_node(f, n->slots[child++], level + 1);
-        }
-    }
-    return join(f, n, places, level);
-}
-
-bool ratoon__items_filter(const ratoon__item_map *m,
-                          bool (*keep)(void *ctx, const ratoon__item *item), void *ctx,
-                          ratoon__item_map **out)
-{
-    filter f = {keep, ctx, 0, false};
-    rest r = {NULL, NULL};
-    if (m != NULL && m->root != NULL) {
-        r = filter_node(&f, m->root, 0);
-    }
-    ratoon__item_map *left = NULL;
-    if (!f.failed && f.kept > 0) {
-        left = f.kept == m->count ? ratoon__items_ref(m) : malloc(sizeof *left);
-        f.failed = left == NULL;
-    }
-    if (left == NULL || left == m) {
-        rest_free(r, 0);
-    } else {
-        atomic_init(&left->refs, 1);
-        left->count = f.kept;
-        left->root = r.n;
-    }
-    if (!f.failed) {
-        *out = left;
-    }
-    return !f.failed;
 }
 
 static bool each(const node *n, unsigned level, bool (*fn)(void *ctx, const ratoon__item *item),
