@@ -18,7 +18,7 @@ typedef struct ratoon__arena {
 /* Zeroed memory, aligned for any type; NULL when out of memory (and a->failed). size 0 gives a
  * unique non-NULL pointer. */
 void *ratoon__arena_alloc(ratoon__arena *a, size_t size);
-char *ratoon__arena_strdup(ratoon__arena *a, const char *s);             /* NULL for NULL */
+char *ratoon__arena_strdup(ratoon__arena *a, const char *s); /* NULL for NULL */
 void *ratoon__arena_memdup(ratoon__arena *a, const void *data, size_t size);
 void ratoon__arena_free(ratoon__arena *a); /* and makes it empty, ready for use */
 

@@ -247,7 +247,7 @@ ratoon_status ratoon__state_input(const ratoon__run *r, uint32_t stage, ratoon__
 const ratoon__state_entry *ratoon__state_find(const ratoon__state_view *v, const char *key);
 
 /* ---- snapshots: bytes of a projection, derived and disposable ---- */
-/* Serialises the projection (format in docs/format.md; begins with a magic and a version).
+/* Serialises the projection (format: core/snapshot.c; begins with a magic and a version).
  * Definitions are named by digest only. */
 ratoon_status ratoon__snapshot_encode(const ratoon__lineage *l, ratoon__buf *out);
 /* resolve gives a definition by digest (a new reference), or NULL. Any damaged input is refused
