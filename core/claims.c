@@ -65,9 +65,65 @@ static bool scopes(claiming *c, const ratoon__event *events, size_t count, bool 
     return done;
 }
 
+/* That this lineage uses a result of another one (R22): a name by which the consumers of a lineage
+ * are found. Its holder is the consumer's root, so taking it again changes nothing. */
+static bool add_consumed(claiming *c, ratoon_id consumed_root, ratoon_id consumer_root, bool take)
+{
+    const char *text =
+        ratoon__arena_text(c->arena, "consumed:%I:%I", &consumed_root, &consumer_root);
+    if (text == NULL) {
+        return false;
+    }
+    c->claims[c->count++] = (ratoon__claim){.name = text, .run = consumer_root, .take = take};
+    return true;
+}
+
+static size_t consumed_count(const ratoon__lineage *l)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; l != NULL && i < l->runs_count; i++) {
+        for (uint32_t k = 0; k < l->runs[i]->stages_count; k++) {
+            const ratoon__runs *consumed = ratoon__run_stage_at(l->runs[i], k)->consumed;
+            n += consumed != NULL ? consumed->count : 0;
+        }
+    }
+    return n;
+}
+
+static bool all_consumed(claiming *c, const ratoon__lineage *l, bool take)
+{
+    for (uint32_t i = 0; l != NULL && i < l->runs_count; i++) {
+        for (uint32_t k = 0; k < l->runs[i]->stages_count; k++) {
+            const ratoon__runs *consumed = ratoon__run_stage_at(l->runs[i], k)->consumed;
+            for (uint32_t n = 0; consumed != NULL && n < consumed->count; n++) {
+                if (!add_consumed(c, consumed->ids[2 * n + 1], l->id, take)) {
+                    return false;
+                }
+            }
+        }
+    }
+    return true;
+}
+
+ratoon_status ratoon__claims_consumed(const ratoon__lineage *l, ratoon__arena *arena,
+                                      ratoon__claim **out, size_t *out_count)
+{
+    claiming c = {.arena = arena};
+    c.claims = ratoon__arena_alloc(arena, consumed_count(l) * sizeof *c.claims);
+    if (c.claims == NULL || !all_consumed(&c, l, true)) {
+        return RATOON_ERR_NO_MEMORY;
+    }
+    *out = c.claims;
+    *out_count = c.count;
+    return RATOON_OK;
+}
+
 /* A deleted lineage gives back all its names (R20). */
 static bool release_all(claiming *c)
 {
+    if (!all_consumed(c, c->before, false)) {
+        return false;
+    }
     for (uint32_t i = 0; c->before != NULL && i < c->before->runs_count; i++) {
         const ratoon__run *r = c->before->runs[i];
         const char *key = r->fixed->created.key;
@@ -88,7 +144,8 @@ ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lin
     claiming c = {.before = before, .after = after, .arena = arena};
     const size_t runs = before == NULL ? 0 : before->runs_count;
     bool done = true;
-    c.claims = ratoon__arena_alloc(arena, 2 * (count + runs) * sizeof *c.claims);
+    const size_t most = 2 * (count + runs) + consumed_count(before);
+    c.claims = ratoon__arena_alloc(arena, most * sizeof *c.claims);
     if (c.claims == NULL) {
         return RATOON_ERR_NO_MEMORY;
     }
@@ -101,6 +158,8 @@ ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lin
     for (size_t i = 0; done && i < count; i++) {
         if (events[i].type == RATOON__EVENT_RUN_CREATED && events[i].u.created.key != NULL) {
             done = add(&c, "key", events[i].u.created.key, events[i].run, true);
+        } else if (events[i].type == RATOON__EVENT_STAGE_CONSUMED) {
+            done = add_consumed(&c, events[i].u.consumed.root, after->id, true);
         }
     }
     if (!done) {

@@ -173,6 +173,10 @@ ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lin
                                 const ratoon__event *events, size_t count, ratoon__arena *arena,
                                 ratoon__claim **out, size_t *out_count);
 
+/* The names by which a lineage is found as a consumer of others (R22): "consumed:ROOT:CONSUMER". */
+ratoon_status ratoon__claims_consumed(const ratoon__lineage *l, ratoon__arena *arena,
+                                      ratoon__claim **out, size_t *out_count);
+
 /* ---- what can be done now (A03) ---- */
 typedef struct ratoon__actions { /* why_not: "" where available; in the arena */
     bool retry, cancel, resume;

@@ -561,8 +561,8 @@ typedef struct ratoon_run_info {
     int32_t from_stage; /* of a branch: index of the stage it starts from (effective), else -1 */
     int32_t auto_retry; /* automatic branches allowed for it, as asked or as the pipeline says */
     bool automatic, only;
-    bool unattended; /* queued behind an active run, and nobody waits: whoever ends that run executes
-                        it (R08) */
+    bool unattended; /* queued behind an active run, and nobody waits: whoever ends that run
+                        executes it (R08) */
 } ratoon_run_info;
 
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_get(ratoon_store *store, ratoon_id run,
@@ -644,6 +644,30 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_doc_diff(ratoon_store *store, ra
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_doc_log(ratoon_store *store, ratoon_id run,
                                                         bool lineage, ratoon_buffer *json_lines,
                                                         ratoon_error *error);
+
+/* ------------------------------------------------------------------ stale consumers (R22) */
+
+typedef struct ratoon_stale {
+    ratoon_id run;   /* the consumer's newest run */
+    ratoon_id root;  /* of its lineage */
+    ratoon_id cause; /* newest branch of what it consumed that succeeded or is degraded */
+    char stage[256]; /* that consumed it */
+    bool cascade;    /* its pipeline says `cascade: auto` */
+} ratoon_stale;
+/* Every stage of a newest run that consumed a result of which a newer one was made. Stages of a run
+ * come in topological order. Free with free(). */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_stale_list(ratoon_store *store, ratoon_stale **out,
+                                                           size_t *count, ratoon_error *error);
+/* Creates the branch that brings a stale consumer up to date, once for each cause and consumer:
+ * created->repeated where it was made before. Refused like any retry. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_cascade_create(ratoon_store *store,
+                                                               const ratoon_stale *stale,
+                                                               ratoon_created *out,
+                                                               ratoon_error *error);
+/* One object a stale stage, each on its own line; "refusal": why its cascade can't be made. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_doc_stale(ratoon_store *store,
+                                                          ratoon_buffer *json_lines,
+                                                          ratoon_error *error);
 
 /* ------------------------------------------------------------------ state */
 

@@ -308,6 +308,12 @@ static ratoon_status attached_claim_get(ratoon__driver *d, const char *name, rat
     CALL(claim_get, name, holder);
 }
 
+static ratoon_status attached_claims(ratoon__driver *d, const char *prefix, const char *after,
+                                     ratoon__claim_fn fn, void *ctx, ratoon_error *error)
+{
+    CALL(claims, prefix, after, fn, ctx);
+}
+
 static ratoon_status attached_snapshot_get(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                            uint64_t *at, ratoon_buffer *out, ratoon_error *error)
 {
@@ -333,6 +339,7 @@ const ratoon__driver_ops ratoon__attached_ops = {
     .run_get = attached_run_get,
     .list = attached_list,
     .claim_get = attached_claim_get,
+    .claims = attached_claims,
     .snapshot_get = attached_snapshot_get,
     .snapshot_put = attached_snapshot_put,
     .close = ratoon__attached_close,

@@ -14,9 +14,9 @@ typedef struct ratoon__run_row {
     ratoon_id run, root;
     uint64_t created_at;
     ratoon_run_status status;
-    ratoon_id executor;     /* of its present or last start */
-    const char *subject;    /* "" for none */
-    const char *pipeline;   /* name */
+    ratoon_id executor;   /* of its present or last start */
+    const char *subject;  /* "" for none */
+    const char *pipeline; /* name */
 } ratoon__run_row;
 
 typedef struct ratoon__stored_value {
@@ -28,10 +28,11 @@ typedef struct ratoon__stored_value {
 /* One commit to append; filled in by the caller but for the results. */
 typedef struct ratoon__append {
     ratoon_id lineage;
-    uint64_t number; /* must be the lineage's head + 1, else CONFLICT */
+    uint64_t number;  /* must be the lineage's head + 1, else CONFLICT */
     const void *data; /* the commit's bytes */
     size_t size;
-    const ratoon__stored_value *values; /* go in with it; those already there are not written again */
+    const ratoon__stored_value
+        *values; /* go in with it; those already there are not written again */
     size_t values_count;
     const ratoon__claim *claims;
     size_t claims_count;
@@ -50,16 +51,16 @@ typedef enum ratoon__index {
     RATOON__INDEX_STATUS,   /* key: status name */
     RATOON__INDEX_SUBJECT,
     RATOON__INDEX_PIPELINE,
-    RATOON__INDEX_ID,       /* ids ascending from `from_id`, for prefixes; key unused */
+    RATOON__INDEX_ID, /* ids ascending from `from_id`, for prefixes; key unused */
 } ratoon__index;
 
 typedef struct ratoon__list_query {
     ratoon__index index;
     const char *key;
-    ratoon_id from_id;     /* INDEX_ID: first id */
-    uint64_t before_time;  /* others: rows strictly before (before_time, before_id) in the order */
-    ratoon_id before_id;   /* created descending, id descending; 0: from the newest */
-    uint32_t limit;        /* at most so many rows; 1..1000 */
+    ratoon_id from_id;    /* INDEX_ID: first id */
+    uint64_t before_time; /* others: rows strictly before (before_time, before_id) in the order */
+    ratoon_id before_id;  /* created descending, id descending; 0: from the newest */
+    uint32_t limit;       /* at most so many rows; 1..1000 */
 } ratoon__list_query;
 
 typedef bool (*ratoon__commit_fn)(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
@@ -67,6 +68,10 @@ typedef bool (*ratoon__commit_fn)(void *ctx, uint64_t position, ratoon_id lineag
 typedef bool (*ratoon__row_fn)(void *ctx, const ratoon__run_row *row);
 typedef bool (*ratoon__digest_fn)(void *ctx, const ratoon_digest *digest, const void *data,
                                   size_t size);
+
+#define RATOON__CLAIMS_PAGE 1000
+#define RATOON__CLAIM_NAME_MAX 4096
+typedef bool (*ratoon__claim_fn)(void *ctx, const char *name, ratoon_id holder); /* false: stop */
 
 typedef struct ratoon__driver ratoon__driver;
 typedef struct ratoon__driver_ops {
@@ -89,7 +94,8 @@ typedef struct ratoon__driver_ops {
      * timeout_ms for one; TIMED_OUT. */
     ratoon_status (*tail)(ratoon__driver *d, uint64_t from, uint32_t timeout_ms,
                           ratoon__commit_fn fn, void *ctx, ratoon_error *error);
-    ratoon_status (*end)(ratoon__driver *d, uint64_t *position, ratoon_error *error); /* next free */
+    ratoon_status (*end)(ratoon__driver *d, uint64_t *position,
+                         ratoon_error *error); /* next free */
     /* Bytes of a stored value: a buffer to be freed with ratoon_buffer_free(). NOT_FOUND. */
     ratoon_status (*value_get)(ratoon__driver *d, const ratoon_digest *digest, ratoon_buffer *out,
                                ratoon_error *error);
@@ -98,14 +104,18 @@ typedef struct ratoon__driver_ops {
                             ratoon_error *error);
     /* The same from the first digest at or after `from`: a server goes on with it page by page. May
      * be NULL; then values() is walked and what lies before is passed over. */
-    ratoon_status (*values_from)(ratoon__driver *d, const ratoon_digest *from,
-                                 ratoon__digest_fn fn, void *ctx, ratoon_error *error);
+    ratoon_status (*values_from)(ratoon__driver *d, const ratoon_digest *from, ratoon__digest_fn fn,
+                                 void *ctx, ratoon_error *error);
     ratoon_status (*run_get)(ratoon__driver *d, ratoon_id run, ratoon_id *root,
                              ratoon_error *error); /* NOT_FOUND */
     ratoon_status (*list)(ratoon__driver *d, const ratoon__list_query *query, ratoon__row_fn fn,
                           void *ctx, ratoon_error *error);
     ratoon_status (*claim_get)(ratoon__driver *d, const char *name, ratoon_id *holder,
                                ratoon_error *error); /* NOT_FOUND */
+    /* Claims whose name begins with `prefix` and comes after `after` ("": from the first), by name,
+     * at most RATOON__CLAIMS_PAGE of them a call. */
+    ratoon_status (*claims)(ratoon__driver *d, const char *prefix, const char *after,
+                            ratoon__claim_fn fn, void *ctx, ratoon_error *error);
     /* The newest snapshot of the lineage at or before commit `number`. NOT_FOUND. */
     ratoon_status (*snapshot_get)(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                   uint64_t *at, ratoon_buffer *out, ratoon_error *error);

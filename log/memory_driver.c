@@ -201,6 +201,32 @@ static ratoon_status memory_claim_get(ratoon__driver *d, const char *name, ratoo
                         : ratoon__fail(error, RATOON_ERR_NOT_FOUND, "nobody holds '%s'", name);
 }
 
+static ratoon_status memory_claims(ratoon__driver *d, const char *prefix, const char *after,
+                                   ratoon__claim_fn fn, void *ctx, ratoon_error *error)
+{
+    ratoon__memory *m = ratoon__memory_of(d);
+    bool on = after[0] != '\0';
+    const char *start = on ? after : prefix;
+    size_t size = strlen(prefix);
+    (void)error;
+    pthread_mutex_lock(&m->lock);
+    const ratoon__map_node *node = ratoon__map_seek(&m->claims, start, strlen(start), on);
+    for (unsigned n = 0; node != NULL && n < RATOON__CLAIMS_PAGE; n++, node = node->next[0]) {
+        char name[RATOON__CLAIM_NAME_MAX + 1];
+        if (node->key_size < size || memcmp(node->key, prefix, size) != 0 ||
+            node->key_size >= sizeof name) {
+            break;
+        }
+        memcpy(name, node->key, node->key_size);
+        name[node->key_size] = '\0';
+        if (!fn(ctx, name, *(const ratoon_id *)node->value)) {
+            break;
+        }
+    }
+    pthread_mutex_unlock(&m->lock);
+    return RATOON_OK;
+}
+
 /* ---- snapshots: by inverted number, so that the newest before some commit comes first ---- */
 
 static ratoon_status memory_snapshot_get(ratoon__driver *d, ratoon_id lineage, uint64_t number,
@@ -375,6 +401,7 @@ static const ratoon__driver_ops memory_ops = {
     .run_get = memory_run_get,
     .list = ratoon__memory_list,
     .claim_get = memory_claim_get,
+    .claims = memory_claims,
     .snapshot_get = memory_snapshot_get,
     .snapshot_put = memory_snapshot_put,
     .watch = memory_watch,

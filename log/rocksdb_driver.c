@@ -33,6 +33,7 @@ const ratoon__driver_ops ratoon__rocks_ops = {
     .run_get = ratoon__rocks_run_get,
     .list = ratoon__rocks_list,
     .claim_get = ratoon__rocks_claim_get,
+    .claims = ratoon__rocks_claims,
     .snapshot_get = ratoon__rocks_snapshot_get,
     .snapshot_put = ratoon__rocks_snapshot_put,
     .watch = watch,

@@ -214,6 +214,8 @@ ratoon_status ratoon__rocks_claim_holder(ratoon__rocks *r, const char *name, rat
                                          ratoon_error *error);
 ratoon_status ratoon__rocks_claim_get(ratoon__driver *d, const char *name, ratoon_id *holder,
                                       ratoon_error *error);
+ratoon_status ratoon__rocks_claims(ratoon__driver *d, const char *prefix, const char *after,
+                                   ratoon__claim_fn fn, void *ctx, ratoon_error *error);
 ratoon_status ratoon__rocks_list(ratoon__driver *d, const ratoon__list_query *query,
                                  ratoon__row_fn fn, void *ctx, ratoon_error *error);
 

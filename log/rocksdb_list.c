@@ -157,3 +157,59 @@ ratoon_status ratoon__rocks_list(ratoon__driver *d, const ratoon__list_query *qu
     ratoon__buf_free(&start);
     return status;
 }
+
+/* Name and holder of the entry an iterator stands on, given to fn; false: stop. */
+static bool show_claim(rocksdb_iterator_t *it, ratoon__claim_fn fn, void *ctx)
+{
+    char name[RATOON__CLAIM_NAME_MAX + 1];
+    ratoon_id holder;
+    size_t size, value_size;
+    const char *key = rocksdb_iter_key(it, &size);
+    const char *value = rocksdb_iter_value(it, &value_size);
+    if (size > sizeof name || value_size != sizeof holder.bytes) {
+        return false;
+    }
+    memcpy(name, key + 1, size - 1);
+    name[size - 1] = '\0';
+    memcpy(holder.bytes, value, sizeof holder.bytes);
+    return fn(ctx, name, holder);
+}
+
+ratoon_status ratoon__rocks_claims(ratoon__driver *d, const char *prefix, const char *after,
+                                   ratoon__claim_fn fn, void *ctx, ratoon_error *error)
+{
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    ratoon__buf first = {0};
+    ratoon__buf shared = {0};
+    ratoon__buf_format(&shared, "c%s", prefix);
+    ratoon__buf_format(&first, "c%s", after[0] != '\0' ? after : prefix);
+    ratoon_status status = shared.failed || first.failed
+                               ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory")
+                               : ratoon__rocks_flush_derived(r, error);
+    if (status == RATOON_OK) {
+        rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+        rocksdb_iterator_t *it =
+            rocksdb_create_iterator_cf(r->db, options, r->family[RATOON__FAMILY_DERIVED]);
+        unsigned n = 0;
+        for (rocksdb_iter_seek(it, first.data, first.size);
+             n < RATOON__CLAIMS_PAGE && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
+            size_t size;
+            const char *key = rocksdb_iter_key(it, &size);
+            if (size < shared.size || memcmp(key, shared.data, shared.size) != 0) {
+                break;
+            }
+            if (after[0] != '\0' && size == first.size && memcmp(key, first.data, size) == 0) {
+                continue;
+            }
+            n++;
+            if (!show_claim(it, fn, ctx)) {
+                break;
+            }
+        }
+        rocksdb_iter_destroy(it);
+        rocksdb_readoptions_destroy(options);
+    }
+    ratoon__buf_free(&shared);
+    ratoon__buf_free(&first);
+    return status;
+}

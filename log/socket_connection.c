@@ -266,10 +266,12 @@ static void waiter_init(waiter *w)
 static void unlist(ratoon__connection *c, const waiter *w)
 {
     waiter **at = &c->waiters;
-    while (*at != w) {
+    while (*at != NULL && *at != w) {
         at = &(*at)->next;
     }
-    *at = w->next;
+    if (*at != NULL) {
+        *at = w->next;
+    }
 }
 
 ratoon_status ratoon__connection_call(ratoon__connection *c, ratoon__buf *request,

@@ -343,6 +343,33 @@ static ratoon_status socket_claim_get(ratoon__driver *d, const char *name, ratoo
     return ask_id(&x, holder, error);
 }
 
+/* Claims are given out once the whole answer is known to be good, as rows are. */
+static ratoon_status socket_claims(ratoon__driver *d, const char *prefix, const char *after,
+                                   ratoon__claim_fn fn, void *ctx, ratoon_error *error)
+{
+    exchange x;
+    exchange_begin(&x, d, RATOON__FRAME_CLAIMS);
+    ratoon__frame_put_text(&x.writer, prefix);
+    ratoon__frame_put_text(&x.writer, after);
+    ratoon_status status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+    uint64_t count;
+    bool more;
+    ratoon__frame_page_head(&x.fields, &count, &more);
+    ratoon__frame_reader claims = x.fields;
+    for (uint64_t i = 0; i < count && !x.fields.bad; i++) {
+        (void)ratoon__frame_get_text(&x.fields);
+        (void)ratoon__frame_get_id(&x.fields);
+    }
+    for (uint64_t i = 0; i < count && ratoon__frame_done(&x.fields); i++) {
+        const char *name = ratoon__frame_get_text(&claims);
+        ratoon_id holder = ratoon__frame_get_id(&claims);
+        if (!fn(ctx, name, holder)) {
+            break;
+        }
+    }
+    return exchange_end(&x, status, error);
+}
+
 /* Reads bytes out of the answer into a buffer of their own. */
 static ratoon_status take_bytes(exchange *x, ratoon_status status, ratoon_buffer *out,
                                 ratoon_error *error)
@@ -424,6 +451,7 @@ static const ratoon__driver_ops socket_ops = {
     .run_get = socket_run_get,
     .list = socket_list,
     .claim_get = socket_claim_get,
+    .claims = socket_claims,
     .snapshot_get = socket_snapshot_get,
     .snapshot_put = socket_snapshot_put,
     .close = socket_close,

@@ -106,6 +106,15 @@ static bool add_row(void *ctx, const ratoon__run_row *row)
     return !p->page.writer.over_limit;
 }
 
+static bool add_claim(void *ctx, const char *name, ratoon_id holder)
+{
+    page *p = ctx;
+    ratoon__frame_put_text(&p->page.writer, name);
+    ratoon__frame_put_id(&p->page.writer, holder);
+    p->page.count++;
+    return !p->page.writer.over_limit;
+}
+
 static page page_begin(const request *q)
 {
     return (page){.page = ratoon__frame_page_begin(q->out, q->head->op, q->head->id)};
@@ -155,6 +164,19 @@ static ratoon_status serve_list(request *q)
     }
     page p = page_begin(q);
     return page_finish(q, &p, q->driver->ops->list(q->driver, &query, add_row, &p, &q->error));
+}
+
+static ratoon_status serve_claims(request *q)
+{
+    const char *prefix = ratoon__frame_get_text(&q->fields);
+    const char *after = ratoon__frame_get_text(&q->fields);
+    if (!ratoon__frame_done(&q->fields)) {
+        return RATOON_OK;
+    }
+    page p = page_begin(q);
+    ratoon_status status =
+        q->driver->ops->claims(q->driver, prefix, after, add_claim, &p, &q->error);
+    return page_finish(q, &p, status);
 }
 
 /* ---- single results ---- */
@@ -266,6 +288,7 @@ static serve_fn *const serve_table[RATOON__FRAME_OP_END] = {
     [RATOON__FRAME_RUN_GET] = serve_run_get,
     [RATOON__FRAME_LIST] = serve_list,
     [RATOON__FRAME_CLAIM_GET] = serve_claim_get,
+    [RATOON__FRAME_CLAIMS] = serve_claims,
     [RATOON__FRAME_SNAPSHOT_GET] = serve_snapshot_get,
     [RATOON__FRAME_SNAPSHOT_PUT] = serve_snapshot_put,
 };

@@ -7,8 +7,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -40,37 +40,57 @@ static void read_name(pid_t pid, char name[RATOON__PROCESS_NAME_SIZE])
     name[size] = '\0';
 }
 
-/* The writer of the lock on a file, from "1: FLOCK  ADVISORY  WRITE 1948 fe:00:10955112 0 EOF".
- * The device in that line is the file system's own, which stat() hides on some stacked ones: a line
- * that fits but for the device counts as long as it is the only one. */
+/* Cuts a line into its words; how many there are, at most words_max. */
+static size_t split(char *line, char **words, size_t words_max)
+{
+    size_t count = 0;
+    char *rest = NULL;
+    for (char *word = strtok_r(line, " \n", &rest); word != NULL && count < words_max;
+         word = strtok_r(NULL, " \n", &rest)) {
+        words[count++] = word;
+    }
+    return count;
+}
+
+/* "fe:00:10955112": device, in hexadecimal, and inode. Whether the inode is the file's; and whether
+ * the device is, too. */
+static bool is_lock_of(const char *place, const struct stat *file, bool *same_device)
+{
+    char *end;
+    unsigned long major_number = strtoul(place, &end, 16);
+    unsigned long minor_number = *end == ':' ? strtoul(end + 1, &end, 16) : 0;
+    *same_device = major_number == major(file->st_dev) && minor_number == minor(file->st_dev);
+    return *end == ':' && strtoull(end + 1, &end, 10) == file->st_ino && *end == '\0';
+}
+
+/* From lines such as "1: FLOCK  ADVISORY  WRITE 1948 fe:00:10955112 0 EOF". The device in them is
+ * the file system's own, which stat() hides on some stacked ones: a line that fits but for the
+ * device counts as long as it is the only one. */
 pid_t ratoon__lock_holder(const struct stat *file)
 {
+    enum { WORD_MODE = 3, WORD_PID, WORD_PLACE, WORDS };
     FILE *locks = fopen("/proc/locks", "re");
     if (locks == NULL) {
         return 0;
     }
     char line[LINE_SIZE];
+    char *words[WORDS];
     pid_t exact = 0;
     pid_t similar = 0;
     unsigned similar_count = 0;
     while (fgets(line, sizeof line, locks) != NULL) {
-        long pid;
-        unsigned major_number;
-        unsigned minor_number;
-        uint64_t inode;
-        if (sscanf(line, "%*s %*s %*s WRITE %ld %x:%x:%" SCNu64, &pid, &major_number, &minor_number,
-                   &inode) != 4 ||
-            inode != (uint64_t)file->st_ino || pid <= 0) {
+        bool same_device;
+        if (split(line, words, WORDS) < WORDS || strcmp(words[WORD_MODE], "WRITE") != 0 ||
+            !is_lock_of(words[WORD_PLACE], file, &same_device)) {
             continue;
         }
-        similar = (pid_t)pid;
+        similar = (pid_t)strtol(words[WORD_PID], NULL, 10);
         similar_count++;
-        if (major_number == major(file->st_dev) && minor_number == minor(file->st_dev)) {
-            exact = (pid_t)pid;
-        }
+        exact = same_device ? similar : exact;
     }
     (void)fclose(locks);
-    return exact != 0 ? exact : similar_count == 1 ? similar : 0;
+    pid_t pid = exact != 0 ? exact : similar_count == 1 ? similar : 0;
+    return pid > 0 ? pid : 0; /* -1: a process of another PID namespace */
 }
 
 bool ratoon__process_is_ending(pid_t pid)
@@ -87,11 +107,11 @@ bool ratoon__process_is_ending(pid_t pid)
         return errno == ENOENT || errno == ESRCH;
     }
     text[size] = '\0';
-    const char *behind_name = strrchr(text, ')'); /* a name may contain anything */
-    unsigned long flags;
-    return behind_name != NULL &&
-           sscanf(behind_name + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 &&
-           (flags & FLAG_EXITING) != 0;
+    enum { WORD_FLAGS = 6, WORDS };
+    char *words[WORDS];
+    char *behind_name = strrchr(text, ')'); /* a name may contain anything */
+    return behind_name != NULL && split(behind_name + 1, words, WORDS) == WORDS &&
+           (strtoul(words[WORD_FLAGS], NULL, 10) & FLAG_EXITING) != 0;
 }
 
 bool ratoon__store_holder_find(const char *path, ratoon__store_holder *out)
