@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TEXT_LIMIT 50 /* runs that `list` shows as text when nobody says how many */
 
@@ -39,7 +40,7 @@ static bool list_options_of(app *a, const args *in, ratoon_list_options *options
     options->pipeline = args_get(in, "pipeline");
     options->subject = args_get(in, "subject");
     options->limit = (uint32_t)limit;
-    if (since != NULL && !text_parse_time(since, ratoon_store_now(a->store), &options->since)) {
+    if (since != NULL && !text_parse_time(since, (uint64_t)time(NULL) * 1000000, &options->since)) {
         app_error(a, RATOON_ERR_USAGE, "for instance 2026-07-01T12:00:00Z, 90d or \"2h ago\"",
                   "--since wants a time, not \"%s\"", since);
         return false;
@@ -121,12 +122,12 @@ int command_list(app *a, const args *in)
 {
     ratoon_list_options options = RATOON_LIST_OPTIONS_INIT;
     unsigned bits = 0;
+    if (!list_options_of(a, in, &options, &bits)) {
+        return EXIT_USAGE;
+    }
     int code = app_open_store(a);
     if (code >= 0) {
         return code;
-    }
-    if (!list_options_of(a, in, &options, &bits)) {
-        return EXIT_USAGE;
     }
     const uint32_t limit = options.limit;
     /* One more than is shown tells whether there are more; several statuses are sorted out here. */

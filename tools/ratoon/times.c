@@ -13,7 +13,9 @@
 
 const char *text_duration(uint64_t us, char out[TEXT_DURATION_MAX])
 {
-    if (us < 10000) {
+    if (us == 0) {
+        snprintf(out, TEXT_DURATION_MAX, "0s");
+    } else if (us < 10000) {
         snprintf(out, TEXT_DURATION_MAX, "%.1fms", (double)us / 1000);
     } else if (us < SECOND) {
         snprintf(out, TEXT_DURATION_MAX, "%" PRIu64 "ms", us / 1000);
