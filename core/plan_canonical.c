@@ -1,7 +1,8 @@
 /* The bytes of a plan, for its token (R15): all that the retry would do, and nothing that it would
  * not (refusals, reasons, who asks). One field a line, "name=" and the value, texts with their
  * length before them, so that no text can pass for another field. They depend on nothing that
- * differs between processes. */
+ * differs between processes. The state it starts from is not among them: the parent, what is reused
+ * of it and the edits determine it. */
 #include "core/plan.h"
 
 #include <string.h>
@@ -96,24 +97,6 @@ static void add_edits(const planning *c, ratoon__buf *b)
     }
 }
 
-/* The state it starts from: a resumed parent may have got another one meanwhile. */
-static void add_state(const planning *c, ratoon__buf *b)
-{
-    const ratoon__boundary end = {.kind = RATOON__AT_END};
-    ratoon__state_view view = {0};
-    if (c->branch == NULL) {
-        return;
-    }
-    if (ratoon__state_at(c->branch, &end, c->arena, &view) != RATOON_OK) {
-        b->failed = true;
-        return;
-    }
-    for (size_t i = 0; i < view.count; i++) {
-        add_text(b, "state", view.entries[i].value->key);
-        add_digest(b, "digest", &view.entries[i].value->digest);
-    }
-}
-
 void ratoon__plan_canonical(const planning *c)
 {
     const ratoon_retry_options *o = c->options;
@@ -137,5 +120,4 @@ void ratoon__plan_canonical(const planning *c)
     add_items(c, b);
     add_params(c, b);
     add_edits(c, b);
-    add_state(c, b);
 }

@@ -298,6 +298,8 @@ ratoon_status world_apply_ops(world *w, ratoon_id run, uint64_t epoch, ratoon_op
         ratoon__decide_apply(w->l, run, epoch, inner, count, ops, &w->facts, &d, &w->error);
     if (status == RATOON_OK) {
         world_fold(w, &d);
+    } else if (d.count > 0) {
+        die("a refusal left events behind", NULL);
     }
     return status;
 }

@@ -288,6 +288,46 @@ START_TEST(test_R10_cancelled_suspended_run_gives_back_nothing_twice)
 }
 END_TEST
 
+START_TEST(test_R10_queued_run_holds_its_scope_and_takes_it_once)
+{
+    ratoon__create_request q = request_of();
+    ratoon__claim *claims = NULL;
+    size_t count = 0;
+    q.no_exec = true;
+    ck_assert_int_eq(world_create_with(&w, &q), RATOON_OK);
+    ck_assert_uint_eq(claims_after(&w, NULL, &claims), 1);
+    ratoon__lineage *before = ratoon__lineage_ref(w.l);
+    ck_assert_int_eq(world_resume(&w, w.root, NULL), RATOON_OK);
+    ck_assert_uint_eq(claims_after(&w, before, &claims), 0);
+    ratoon__lineage_unref(before);
+    /* However many events of a commit are about the run. */
+    const ratoon__event twice[] = {{.type = RATOON__EVENT_RUN_STARTED, .run = w.root},
+                                   {.type = RATOON__EVENT_RUN_STARTED, .run = w.root}};
+    ck_assert_int_eq(ratoon__claims_of(NULL, w.l, twice, 2, &w.arena, &claims, &count), RATOON_OK);
+    ck_assert_uint_eq(count, 1);
+}
+END_TEST
+
+START_TEST(test_R20_deleted_lineage_gives_its_names_back)
+{
+    ratoon__create_request q = request_of();
+    ratoon__claim *claims = NULL;
+    size_t count = 0;
+    q.key = "once";
+    ck_assert_int_eq(world_create_with(&w, &q), RATOON_OK);
+    ck_assert_int_eq(world_cancel(&w, w.root), RATOON_OK);
+    ck_assert_int_eq(world_finish(&w, w.root), RATOON_OK);
+    const ratoon__event deleted = {.type = RATOON__EVENT_LINEAGE_DELETED, .run = w.root};
+    ratoon__lineage *none = ratoon__lineage_new(w.root);
+    ck_assert_int_eq(ratoon__claims_of(w.l, none, &deleted, 1, &w.arena, &claims, &count),
+                     RATOON_OK);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_str_eq(claims[0].name, "key:once");
+    ck_assert(!claims[0].take);
+    ratoon__lineage_unref(none);
+}
+END_TEST
+
 START_TEST(test_A05_automatic_branches_as_asked_or_as_the_pipeline_says)
 {
     ratoon__create_request q = request_of();
@@ -325,6 +365,8 @@ static Suite *suite(void)
     tcase_add_test(t, test_A05_automatic_branches_as_asked_or_as_the_pipeline_says);
     tcase_add_test(t, test_R10_held_scope_refused_naming_the_holder);
     tcase_add_test(t, test_R10_scope_and_key_are_claimed_and_the_scope_released);
+    tcase_add_test(t, test_R10_queued_run_holds_its_scope_and_takes_it_once);
+    tcase_add_test(t, test_R20_deleted_lineage_gives_its_names_back);
     tcase_add_test(t, test_R10_cancelled_suspended_run_gives_back_nothing_twice);
     suite_add_tcase(s, t);
     return s;

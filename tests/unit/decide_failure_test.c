@@ -96,6 +96,7 @@ END_TEST
 START_TEST(test_R23_failed_stage_keeps_its_error_and_its_input)
 {
     fail_train(w.root, RATOON_CLASS_EXECUTION);
+    ck_assert_uint_eq(failure_of(w.root)->suggested_count, 0); /* that is for OOM */
     ck_assert_str_eq(failure_of(w.root)->message, "it broke");
     ck_assert_ptr_null(world_stage_of(&w, w.root, "train")->outputs);
     ck_assert_str_eq(world_input(&w, w.root, "train", "sources"), "1");

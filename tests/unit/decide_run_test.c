@@ -337,10 +337,30 @@ START_TEST(test_R08_more_active_branches_where_the_pipeline_allows)
     ck_assert_int_eq(world_retry_from(&w, w.root, "plan"), RATOON_OK);
     const ratoon_id second = w.made;
     ck_assert_int_eq(world_retry_from(&w, w.root, "plan"), RATOON_ERR_BRANCH_ACTIVE);
+    ck_assert_int_eq(world_recover(&w, second), RATOON_OK);
+    ck_assert_int_eq(world_resume(&w, second, NULL), RATOON_OK);
     const ratoon_id waiting = queue_branch(w.root);
     ck_assert_int_eq(world_resume(&w, waiting, NULL), RATOON_ERR_BRANCH_ACTIVE);
     end_branch(second);
     ck_assert_int_eq(world_resume(&w, waiting, NULL), RATOON_OK);
+}
+END_TEST
+
+START_TEST(test_R08_refusal_names_a_run_that_runs_before_one_that_waits)
+{
+    ratoon_retry_options o = RATOON_RETRY_OPTIONS_INIT;
+    world_close(&w);
+    open_with(2, NULL);
+    fail_root();
+    o.parent = w.root;
+    o.no_exec = true;
+    ck_assert_int_eq(world_retry(&w, &o), RATOON_OK);
+    const ratoon_id queued = w.made;
+    ck_assert_int_eq(world_retry_from(&w, w.root, "plan"), RATOON_OK);
+    const ratoon_id running = w.made;
+    ck_assert_int_eq(world_retry_from(&w, w.root, "plan"), RATOON_ERR_BRANCH_ACTIVE);
+    ck_assert(ratoon_id_equal(w.error.other, running));
+    ck_assert_int_eq(world_resume(&w, queued, NULL), RATOON_OK); /* it has its place */
 }
 END_TEST
 
@@ -489,6 +509,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_R08_resume_refused_while_a_branch_is_active);
     tcase_add_test(t, test_R08_queued_runs_start_in_order_of_arrival);
     tcase_add_test(t, test_R08_more_active_branches_where_the_pipeline_allows);
+    tcase_add_test(t, test_R08_refusal_names_a_run_that_runs_before_one_that_waits);
     tcase_add_test(t, test_R10_resume_refused_while_the_scope_is_held);
     tcase_add_test(t, test_R16_resume_with_a_changed_definition);
     tcase_add_test(t, test_R17_resume_with_an_older_definition_refused);

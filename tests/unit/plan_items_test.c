@@ -136,6 +136,7 @@ END_TEST
 START_TEST(test_R13_listed_items_are_exactly_these)
 {
     static const char *const keys[] = {"d", "b", "d"};
+    static const char *const other[] = {"b"};
     ratoon_retry_options o = options_of("extract");
     fail_at_extract();
     o.items_mode = RATOON_ITEMS_LISTED;
@@ -147,6 +148,34 @@ START_TEST(test_R13_listed_items_are_exactly_these)
     ck_assert(wanted("extract", "d"));
     ck_assert(!wanted("extract", "a"));
     ck_assert(!wanted("extract", "e"));
+    ck_assert_int_eq(world_recover(&w, w.made), RATOON_OK);
+    /* A failed one that isn't listed stays failed, and so does the stage. */
+    o.items = other;
+    o.items_count = 1;
+    ck_assert_int_eq(world_retry(&w, &o), RATOON_OK);
+    ck_assert_uint_eq(world_stage_of(&w, w.made, "extract")->items_failed, 1);
+    ck_assert_int_eq(world_start(&w, w.made, "extract"), RATOON_OK);
+    world_items(&w, w.made, "extract", 6, "b");
+    ck_assert_int_eq(world_end(&w, w.made, "extract", RATOON_STAGE_SUCCEEDED, "texts=1"),
+                     RATOON_OK);
+    ck_assert_int_eq(world_stage_of(&w, w.made, "extract")->status, RATOON_STAGE_FAILED);
+}
+END_TEST
+
+START_TEST(test_R15_other_listed_items_are_another_plan)
+{
+    static const char *const one[] = {"a"};
+    static const char *const two[] = {"b"};
+    ratoon_retry_options o = options_of("extract");
+    fail_at_extract();
+    o.items_mode = RATOON_ITEMS_LISTED;
+    o.items = one;
+    o.items_count = 1;
+    ck_assert_int_eq(world_preview(&w, &o), RATOON_OK);
+    const char *first = ratoon__arena_strdup(&w.arena, w.plan.canonical.data);
+    o.items = two;
+    ck_assert_int_eq(world_preview(&w, &o), RATOON_OK);
+    ck_assert_str_ne(first, w.plan.canonical.data);
 }
 END_TEST
 
@@ -379,6 +408,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_R13_items_failed_runs_only_failed_ones);
     tcase_add_test(t, test_R13_items_all_runs_every_one);
     tcase_add_test(t, test_R13_listed_items_are_exactly_these);
+    tcase_add_test(t, test_R15_other_listed_items_are_another_plan);
     tcase_add_test(t, test_R13_unknown_item_refused_listing_those_there_are);
     tcase_add_test(t, test_R13_items_of_a_stage_without_items_refused);
     tcase_add_test(t, test_S06_listed_item_key_over_the_limit_refused);

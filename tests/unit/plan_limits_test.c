@@ -158,6 +158,7 @@ START_TEST(test_R08_branch_without_execution_is_queued_and_counts)
     ratoon_retry_options o = options_of(w.root);
     fail_run(w.root);
     o.no_exec = true;
+    o.queue = true; /* nobody to wait for */
     ck_assert_int_eq(world_retry(&w, &o), RATOON_OK);
     ck_assert_int_eq(world_run(&w, w.made)->status, RATOON_RUN_QUEUED);
     ck_assert(!world_run(&w, w.made)->fixed->created.queued_by_request);
@@ -374,6 +375,9 @@ START_TEST(test_R15_anything_else_to_be_done_gives_other_bytes)
     o.edits = &edit;
     o.edits_count = 1;
     ck_assert(!same_plan(&base, &o));
+    const ratoon_value same = {.key = "topic", .data = "1", .size = 1};
+    o.edits = &same; /* an edit is recorded, whatever was there */
+    ck_assert(!same_plan(&base, &o));
     o = base;
     o.no_exec = true;
     ck_assert(!same_plan(&base, &o));
@@ -382,6 +386,23 @@ START_TEST(test_R15_anything_else_to_be_done_gives_other_bytes)
     ck_assert(!same_plan(&base, &o));
     o = base;
     o.auto_retry = 2;
+    ck_assert(!same_plan(&base, &o));
+}
+END_TEST
+
+START_TEST(test_R15_other_stages_are_another_plan)
+{
+    static const world_stage setups[] = {{.name = "clone", .setup = true},
+                                         {.name = "prepare", .setup = true, .needs = ""}};
+    world_close(&w);
+    world_open(&w, world_pipeline_new(&(world_pipeline){.stages = setups, .stages_count = 2}));
+    world_create(&w, "");
+    world_succeed(&w, w.root, "clone", "");
+    world_fail(&w, w.root, "prepare", RATOON_CLASS_EXECUTION, "");
+    ck_assert_int_eq(world_finish(&w, w.root), RATOON_OK);
+    const ratoon_retry_options base = options_of(w.root);
+    ratoon_retry_options o = base;
+    o.setup_too = true;
     ck_assert(!same_plan(&base, &o));
 }
 END_TEST
@@ -420,6 +441,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_R15_unknown_stage_does_not_hide_the_other_refusals);
     tcase_add_test(t, test_R15_same_request_gives_the_same_bytes_whoever_asks);
     tcase_add_test(t, test_R15_anything_else_to_be_done_gives_other_bytes);
+    tcase_add_test(t, test_R15_other_stages_are_another_plan);
     tcase_add_test(t, test_R15_bytes_change_with_the_parent);
     suite_add_tcase(s, t);
     return s;

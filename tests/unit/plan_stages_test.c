@@ -220,6 +220,33 @@ START_TEST(test_R05_never_started_stage_with_all_upstream_done_may_be_retried_fr
 }
 END_TEST
 
+START_TEST(test_R05_stage_that_started_after_a_forgiven_failure_may_be_retried_from)
+{
+    static const world_stage forgiving[] = {
+        {.name = "fetch", .allow_failure = true},
+        {.name = "build"},
+    };
+    world_close(&w);
+    world_open(&w, world_pipeline_new(&(world_pipeline){.stages = forgiving, .stages_count = 2}));
+    world_create(&w, "");
+    world_fail(&w, w.root, "fetch", RATOON_CLASS_EXECUTION, "");
+    world_fail(&w, w.root, "build", RATOON_CLASS_EXECUTION, "");
+    finish(w.root, RATOON_RUN_FAILED);
+    ck_assert_int_eq(world_retry_from(&w, w.root, "build"), RATOON_OK);
+    /* What was not done is never reused. */
+    ck_assert_str_eq(world_plan_run(&w), "fetch build");
+    ck_assert_int_eq(world_start(&w, w.made, "build"), RATOON_ERR_ILLEGAL_TRANSITION);
+    ck_assert_int_eq(world_cancel(&w, w.made), RATOON_OK);
+    finish(w.made, RATOON_RUN_CANCELLED);
+    /* Alone it starts as it did before. */
+    ratoon_retry_options o = options_of(w.root, "build");
+    o.only = true;
+    ck_assert_int_eq(world_retry(&w, &o), RATOON_OK);
+    ck_assert_str_eq(world_plan_run(&w), "build");
+    ck_assert_int_eq(world_start(&w, w.made, "build"), RATOON_OK);
+}
+END_TEST
+
 START_TEST(test_R06_without_a_stage_the_first_not_done)
 {
     fail_at_plan();
@@ -457,6 +484,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_R04_active_parent_refused_naming_its_status);
     tcase_add_test(t, test_R05_stage_that_never_started_refused_naming_the_first_that_can);
     tcase_add_test(t, test_R05_never_started_stage_with_all_upstream_done_may_be_retried_from);
+    tcase_add_test(t, test_R05_stage_that_started_after_a_forgiven_failure_may_be_retried_from);
     tcase_add_test(t, test_R06_without_a_stage_the_first_not_done);
     tcase_add_test(t, test_R06_without_a_stage_the_first_degraded_one_else_succeeded);
     tcase_add_test(t, test_R06_succeeded_stage_needs_rerun_in_a_run_of_whatever_outcome);
