@@ -91,6 +91,15 @@ static ratoon_status stub_claim_get(ratoon__driver *d, const char *name, ratoon_
     return ratoon__fail(error, RATOON_ERR_NOT_FOUND, "nobody holds %s", name);
 }
 
+static ratoon_status stub_claims(ratoon__driver *d, const char *prefix, const char *after,
+                                 ratoon__claim_fn fn, void *ctx, ratoon_error *error)
+{
+    (void)d;
+    (void)error;
+    (void)(fn(ctx, prefix, (ratoon_id){{1}}) && fn(ctx, after, (ratoon_id){{2}}));
+    return RATOON_OK;
+}
+
 static ratoon_status stub_snapshot_get(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                        uint64_t *at, ratoon_buffer *out, ratoon_error *error)
 {
@@ -121,6 +130,7 @@ static const ratoon__driver_ops stub_ops = {
     .run_get = stub_run_get,
     .list = stub_list,
     .claim_get = stub_claim_get,
+    .claims = stub_claims,
     .snapshot_get = stub_snapshot_get,
     .snapshot_put = stub_snapshot_put,
 };

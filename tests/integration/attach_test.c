@@ -4,45 +4,27 @@
 #include "log/monotonic.h"
 #include "tests/support/driver_suite.h"
 #include "tests/support/raw_commits.h"
+#include "tests/support/role.h"
 #include "tests/support/support.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define WAIT_MS 20000
 #define APPENDS 200
 
-extern char **environ;
-
 static const ratoon__driver_options options;
-
-/* For roles and threads, where Check's assertions can't be used. */
-static void must(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "attach_test: not so: %s\n", what);
-        abort();
-    }
-}
-#define MUST(condition) must(condition, #condition)
 
 /* ---- hooks ---- */
 
 typedef struct hooks_seen {
     atomic_uint owner, disconnect;
-    const char *path; /* at a disconnect, is executor 1 gone? */
-    atomic_uint gone;
 } hooks_seen;
 
 static ratoon_status see_owner(void *ctx, ratoon__driver *owned, ratoon_error *error)
@@ -57,11 +39,7 @@ static void see_disconnect(void *ctx, ratoon__driver *owned)
 {
     uint64_t end;
     MUST(owned->ops->end(owned, &end, NULL) == RATOON_OK);
-    hooks_seen *seen = ctx;
-    if (seen->path != NULL && ratoon__executor_is_gone(seen->path, raw_id(1))) {
-        atomic_fetch_add(&seen->gone, 1);
-    }
-    atomic_fetch_add(&seen->disconnect, 1);
+    atomic_fetch_add(&((hooks_seen *)ctx)->disconnect, 1);
 }
 
 static ratoon__driver *attach(const char *path, bool no_serve, hooks_seen *seen)
@@ -91,64 +69,14 @@ static char *new_store(char **folder)
     return path;
 }
 
-/* ---- other processes ---- */
-
-typedef struct process {
-    pid_t pid;
-    int out; /* its standard output */
-    int in;  /* its standard input: it ends when that does */
-} process;
-
-static process start(const char *role, const char *path, const char *argument)
-{
-    int out[2];
-    int in[2];
-    ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
-    ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-    char *argv[] = {"attach_test", (char *)(uintptr_t)role, (char *)(uintptr_t)path,
-                    (char *)(uintptr_t)argument, NULL};
-    process p = {.out = out[0], .in = in[1]};
-    ck_assert_int_eq(posix_spawn(&p.pid, "/proc/self/exe", &actions, NULL, argv, environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(out[1]);
-    close(in[0]);
-    char ready;
-    ck_assert_int_eq(read(p.out, &ready, 1), 1);
-    return p;
-}
-
-/* Its exit status, or -signal. */
-static int join(process *p)
-{
-    close(p->in);
-    close(p->out);
-    int status;
-    ck_assert_int_eq(waitpid(p->pid, &status, 0), p->pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-static void say_ready(void)
-{
-    MUST(write(STDOUT_FILENO, "r", 1) == 1);
-}
-
-static void wait_for_end(void)
-{
-    char byte;
-    while (read(STDIN_FILENO, &byte, 1) > 0) {
-    }
-}
+/* ---- roles of other processes ---- */
 
 /* Owner, that serves or not. */
 static int role_own(const char *path, bool no_serve)
 {
     ratoon__driver *d = attach(path, no_serve, NULL);
-    say_ready();
-    wait_for_end();
+    role_say_ready();
+    role_wait_for_end();
     d->ops->close(d);
     return EXIT_SUCCESS;
 }
@@ -182,8 +110,8 @@ static int role_die(const char *path, bool after)
     deadly_after = after;
     MUST(ratoon__rocksdb_open(path, &options, &deadly_inner, NULL) == RATOON_OK);
     MUST(ratoon__server_start(&deadly, path, NULL, NULL, &server, NULL) == RATOON_OK);
-    say_ready();
-    wait_for_end();
+    role_say_ready();
+    role_wait_for_end();
     return EXIT_FAILURE;
 }
 
@@ -191,42 +119,25 @@ static int role_die(const char *path, bool after)
 static int role_append(const char *path, uint64_t writer)
 {
     ratoon__driver *d = attach(path, false, NULL);
-    say_ready();
+    role_say_ready();
     for (uint64_t i = 0; i < APPENDS; i++) {
         (void)raw_append_next(d, raw_id(1), writer, i);
     }
     /* Whoever owns it meanwhile stays until the others are done. */
-    MUST(write(STDOUT_FILENO, "d", 1) == 1);
-    wait_for_end();
+    role_say_done();
+    role_wait_for_end();
     d->ops->close(d);
     return EXIT_SUCCESS;
 }
 
-/* Client that holds the lock of executor 1, behind many descriptors that are closed before it. */
-static int role_execute(const char *path)
+static int run_role(const char *role, const char *path, const char *argument)
 {
-    (void)attach(path, false, NULL);
-    for (int i = 0; i < 200; i++) {
-        MUST(open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0);
-    }
-    int fd;
-    MUST(ratoon__executor_lock(path, raw_id(1), &fd, NULL) == RATOON_OK);
-    say_ready();
-    wait_for_end();
-    return EXIT_FAILURE;
-}
-
-static int run_role(int argc, char **argv)
-{
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const char *role = argv[1];
-    const char *argument = argc > 3 ? argv[3] : "0";
-    return strcmp(role, "own") == 0       ? role_own(argv[2], false)
-           : strcmp(role, "hold") == 0    ? role_own(argv[2], true)
-           : strcmp(role, "die") == 0     ? role_die(argv[2], strcmp(argument, "after") == 0)
-           : strcmp(role, "execute") == 0 ? role_execute(argv[2])
-           : strcmp(role, "append") == 0  ? role_append(argv[2], strtoull(argument, NULL, 10))
-                                          : EXIT_FAILURE;
+    role_begin();
+    return strcmp(role, "own") == 0      ? role_own(path, false)
+           : strcmp(role, "hold") == 0   ? role_own(path, true)
+           : strcmp(role, "die") == 0    ? role_die(path, strcmp(argument, "after") == 0)
+           : strcmp(role, "append") == 0 ? role_append(path, strtoull(argument, NULL, 10))
+                                         : EXIT_FAILURE;
 }
 
 /* ---- tests ---- */
@@ -303,7 +214,7 @@ START_TEST(test_attach_busy_names_process)
 {
     char *folder;
     char *path = new_store(&folder);
-    process holder = start(_i == 0 ? "hold" : "own", path, NULL);
+    role_process holder = role_start(_i == 0 ? "hold" : "own", path, "");
     if (_i == 1) {
         kill(holder.pid, SIGSTOP);
         int status;
@@ -319,11 +230,11 @@ START_TEST(test_attach_busy_names_process)
     char pid[32];
     (void)snprintf(pid, sizeof pid, "process %d (", (int)holder.pid);
     ck_assert_msg(strstr(error.message, pid) != NULL, "%s", error.message);
-    ck_assert_ptr_nonnull(strstr(error.message, "attach_test"));
+    ck_assert_ptr_nonnull(strstr(error.message, _i == 0 ? "(test hold" : "(test own"));
     if (_i == 1) {
         kill(holder.pid, SIGCONT);
     }
-    ck_assert_int_eq(join(&holder), EXIT_SUCCESS);
+    ck_assert_int_eq(role_join(&holder), EXIT_SUCCESS);
     d = attach(path, false, NULL);
     ck_assert(ratoon__attach_is_owner(d));
     d->ops->close(d);
@@ -338,7 +249,7 @@ START_TEST(test_L11_append_whose_answer_was_lost_is_there_once)
     char *folder;
     char *path = new_store(&folder);
     hooks_seen hooks = {0};
-    process owner = start("die", path, _i == 0 ? "before" : "after");
+    role_process owner = role_start("die", path, _i == 0 ? "before" : "after");
     ratoon__driver *d = attach(path, false, &hooks);
     const raw_commit commits[] = {
         {raw_id(1), 1, 7, 0}, {raw_id(1), 2, 7, 1}, {raw_id(2), 1, 7, 2}, {raw_id(2), 3, 7, 3}};
@@ -355,7 +266,7 @@ START_TEST(test_L11_append_whose_answer_was_lost_is_there_once)
     ck_assert_uint_eq(appends[3].head, 1);
     ck_assert(ratoon__attach_is_owner(d));
     ck_assert_uint_eq(hooks.owner, 1);
-    ck_assert_int_eq(join(&owner), -SIGKILL);
+    ck_assert_int_eq(role_join(&owner), -SIGKILL);
     uint64_t end;
     ck_assert_int_eq(d->ops->end(d, &end, NULL), RATOON_OK);
     ck_assert_uint_eq(end, 4);
@@ -409,8 +320,8 @@ START_TEST(test_Q06_feed_has_no_gap_over_owner_change)
 {
     char *folder;
     char *path = new_store(&folder);
-    process owner = start("own", path, NULL);
-    process other = start("append", path, "9");
+    role_process owner = role_start("own", path, "");
+    role_process other = role_start("append", path, "9");
     ratoon__driver *d = attach(path, false, NULL);
     feed f = {.driver = d};
     atomic_uint written = 0;
@@ -424,12 +335,12 @@ START_TEST(test_Q06_feed_has_no_gap_over_owner_change)
         ratoon__sleep_ms(1);
     }
     kill(owner.pid, SIGKILL);
-    ck_assert_int_eq(join(&owner), -SIGKILL);
+    ck_assert_int_eq(role_join(&owner), -SIGKILL);
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
-    char done;
-    ck_assert_int_eq(read(other.out, &done, 1), 1);
-    ck_assert_int_eq(join(&other), EXIT_SUCCESS); /* it may have owned the store: changes again */
+    role_wait_done(&other);
+    ck_assert_int_eq(role_join(&other),
+                     EXIT_SUCCESS); /* it may have owned the store: changes again */
 
     uint64_t end;
     ck_assert_int_eq(d->ops->end(d, &end, NULL), RATOON_OK);
@@ -452,58 +363,6 @@ START_TEST(test_Q06_feed_has_no_gap_over_owner_change)
     }
     raw_commits_free(&f.seen);
     d->ops->close(d);
-    support_temp_dir_free(folder);
-    free(path);
-}
-END_TEST
-
-/* ---- executor locks ---- */
-
-START_TEST(test_L08_executor_is_gone_exactly_when_its_lock_is_free)
-{
-    char *folder = support_temp_dir("attach");
-    ck_assert(ratoon__executor_is_gone(folder, raw_id(1)));
-    int fd;
-    ck_assert_int_eq(ratoon__executor_lock(folder, raw_id(1), &fd, NULL), RATOON_OK);
-    ck_assert_int_eq(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-    ck_assert(!ratoon__executor_is_gone(folder, raw_id(1)));
-    ck_assert(ratoon__executor_is_gone(folder, raw_id(2)));
-    int second = -1;
-    ratoon_error error = {0};
-    ck_assert_int_eq(ratoon__executor_lock(folder, raw_id(1), &second, &error), RATOON_ERR_EXISTS);
-    ck_assert_int_eq(second, -1);
-    close(fd); /* as when the process dies: the file stays */
-    ck_assert(ratoon__executor_is_gone(folder, raw_id(1)));
-    ck_assert_int_eq(ratoon__executor_lock(folder, raw_id(1), &fd, NULL), RATOON_OK);
-    ck_assert(!ratoon__executor_is_gone(folder, raw_id(1)));
-    ratoon__executor_unlock(folder, raw_id(1), fd);
-    ck_assert(ratoon__executor_is_gone(folder, raw_id(1)));
-    support_temp_dir_free(folder);
-}
-END_TEST
-
-/* An owner hears of a client that was killed by its connection; its lock may fall a little later.
- */
-START_TEST(test_L08_dead_executor_is_found_when_it_disconnects)
-{
-    enum { KILLS = 20 };
-    char *folder;
-    char *path = new_store(&folder);
-    hooks_seen seen = {.path = path};
-    ratoon__driver *owner = attach(path, false, &seen);
-    for (unsigned i = 1; i <= KILLS; i++) {
-        process executor = start("execute", path, NULL);
-        ck_assert(!ratoon__executor_is_gone(path, raw_id(1)));
-        kill(executor.pid, SIGKILL);
-        uint64_t until = ratoon__monotonic_ms() + WAIT_MS;
-        while (atomic_load(&seen.disconnect) < i && ratoon__monotonic_ms() < until) {
-            ratoon__sleep_ms(1);
-        }
-        ck_assert_uint_eq(seen.disconnect, i);
-        ck_assert_uint_eq(seen.gone, i);
-        ck_assert_int_eq(join(&executor), -SIGKILL);
-    }
-    owner->ops->close(owner);
     support_temp_dir_free(folder);
     free(path);
 }
@@ -563,16 +422,11 @@ static Suite *attach_suite(void)
     tcase_add_loop_test(attaching, test_L11_append_whose_answer_was_lost_is_there_once, 0, 2);
     tcase_add_test(attaching, test_Q06_feed_has_no_gap_over_owner_change);
     suite_add_tcase(suite, attaching);
-    TCase *locks = tcase_create("executor_lock");
-    tcase_add_test(locks, test_L08_executor_is_gone_exactly_when_its_lock_is_free);
-    tcase_add_test(locks, test_L08_dead_executor_is_found_when_it_disconnects);
-    tcase_set_timeout(locks, 60);
-    suite_add_tcase(suite, locks);
     driver_suite_add(suite, &suite_target);
     return suite;
 }
 
 int main(int argc, char **argv)
 {
-    return argc > 2 ? run_role(argc, argv) : support_run_suite(attach_suite());
+    return argc > 3 ? run_role(argv[1], argv[2], argv[3]) : support_run_suite(attach_suite());
 }

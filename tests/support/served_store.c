@@ -13,14 +13,6 @@
 
 static const ratoon__driver_options options;
 
-void served_must(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "not so: %s\n", what);
-        abort();
-    }
-}
-
 static void count_disconnect(void *ctx)
 {
     atomic_fetch_add(&((served *)ctx)->disconnects, 1);
@@ -31,7 +23,7 @@ void served_start(served *s)
     ratoon_error error = {0};
     ratoon_status status =
         ratoon__server_start(s->inner, s->folder, count_disconnect, s, &s->server, &error);
-    served_must(status == RATOON_OK, error.message);
+    role_must(status == RATOON_OK, error.message);
 }
 
 served *served_new(void)
@@ -57,7 +49,7 @@ ratoon__driver *served_client(const served *s)
     ratoon__driver *d = NULL;
     ratoon_error error = {0};
     ratoon_status status = ratoon__socket_open(s->folder, &options, &d, &error);
-    served_must(status == RATOON_OK, error.message);
+    role_must(status == RATOON_OK, error.message);
     return d;
 }
 

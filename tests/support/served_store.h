@@ -4,14 +4,11 @@
 
 #include "log/driver.h"
 #include "tests/support/raw_commits.h"
+#include "tests/support/role.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
 #define SERVED_WAIT_MS 20000 /* longer than anything may take */
-
-/* Aborts: for threads, where Check's assertions can't be used. */
-void served_must(bool holds, const char *what);
-#define MUST(condition) served_must(condition, #condition)
 
 typedef struct served {
     char *folder;
