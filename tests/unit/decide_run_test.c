@@ -397,6 +397,9 @@ START_TEST(test_R16_resume_with_a_changed_definition)
         {.name = "plan"}, {.name = "check"}, {.name = "draft"}, {.name = "publish"}};
     ratoon_pipeline *lacking =
         world_pipeline_new(&(world_pipeline){.stages = fewer, .stages_count = 2});
+    static const world_stage done_lacking[] = {{.name = "draft"}, {.name = "publish"}};
+    ratoon_pipeline *shorter =
+        world_pipeline_new(&(world_pipeline){.stages = done_lacking, .stages_count = 2});
     ratoon_pipeline *longer =
         world_pipeline_new(&(world_pipeline){.stages = more, .stages_count = 4});
     world_succeed(&w, w.root, "plan", "pages=1");
@@ -413,6 +416,13 @@ START_TEST(test_R16_resume_with_a_changed_definition)
     ck_assert_int_eq(world_stage_of(&w, w.root, "plan")->status, RATOON_STAGE_SUCCEEDED);
     ck_assert_int_eq(world_stage_of(&w, w.root, "check")->status, RATOON_STAGE_PENDING);
     ck_assert_str_eq(world_input(&w, w.root, "publish", "pages"), "1");
+    /* One that is done isn't needed any more. */
+    const ratoon_op skip = {.kind = RATOON_OP_STAGE_SKIP, .stage = "check"};
+    ck_assert_int_eq(world_apply(&w, w.root, skip), RATOON_OK);
+    ck_assert_int_eq(world_recover(&w, w.root), RATOON_OK);
+    ck_assert_int_eq(start_with(shorter), RATOON_OK);
+    ck_assert_uint_eq(world_run(&w, w.root)->stages_count, 2);
+    ratoon__pipeline_unref(shorter);
     ratoon__pipeline_unref(lacking);
     ratoon__pipeline_unref(longer);
 }

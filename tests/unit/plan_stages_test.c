@@ -340,6 +340,10 @@ START_TEST(test_R25_only_executes_the_stage_alone_and_shows_what_is_stale)
     ck_assert(!world_stage_of(&w, w.made, "side")->stale);
     world_succeed(&w, w.made, "match", "pairs=2");
     finish(w.made, RATOON_RUN_SUCCEEDED); /* nothing is left */
+    /* What is stale stays so until it is executed again. */
+    ck_assert_int_eq(world_rerun_from(&w, w.made, "side"), RATOON_OK);
+    ck_assert(w.plan.stale[4]);
+    ck_assert(world_stage_of(&w, w.made, "plan")->stale);
 }
 END_TEST
 
