@@ -75,7 +75,9 @@ static ratoon_status stub_list(ratoon__driver *d, const ratoon__list_query *quer
                                ratoon__row_fn fn, void *ctx, ratoon_error *error)
 {
     (void)d;
-    (void)error;
+    if (query->limit < 1 || query->limit > 1000) { /* as every driver must */
+        return ratoon__fail(error, RATOON_ERR_USAGE, "a limit of %u rows", query->limit);
+    }
     const ratoon__run_row row = {
         .run = query->from_id, .status = RATOON_RUN_QUEUED, .subject = query->key, .pipeline = ""};
     for (uint32_t i = 0; i < query->limit && fn(ctx, &row); i++) {
