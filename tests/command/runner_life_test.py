@@ -182,6 +182,29 @@ class Schedule(Runner):
         self.assertEqual(self.show()["status"], "succeeded")
 
 
+    def test_E02_a_resumed_run_knows_what_was_forgiven(self):
+        self.pipeline(
+            "stages:\n  - {name: a, run: ['false'], allow_failure: true}\n"
+            "  - {name: b, run: ['true']}\n"
+        )
+        run = self.execute("p.yaml", "--until", "a", code=9)
+        run = self.run_ratoon("--json", "resume", run["id"]).expect_exit(0).json()["run"]
+        self.assertEqual(run["status"], "degraded")
+
+    def test_R25_only_executes_its_stage_and_a_resume_the_rest(self):
+        self.write("s.sh", "#!/bin/sh\necho $RATOON_STAGE >> ran; [ -e go ] || [ $RATOON_STAGE != b ]\n", True)
+        self.pipeline(
+            "stages:\n  - {name: a, run: ['./s.sh']}\n  - {name: b, run: ['./s.sh']}\n"
+            "  - {name: c, run: ['./s.sh']}\n"
+        )
+        self.execute("p.yaml", code=1)
+        self.write("go", "")
+        self.run_ratoon("retry", "@last", "--only").expect_exit(9)
+        self.assertEqual(self.read("ran").split(), ["a", "b", "b"])
+        self.run_ratoon("resume", "@last").expect_exit(0)
+        self.assertEqual(self.read("ran").split(), ["a", "b", "b", "c"])
+
+
 class Retries(Runner):
     def test_A04_attempts_and_their_delays_are_in_history(self):
         self.write("s.sh", "#!/bin/sh\n[ $RATOON_ATTEMPT = 3 ] || exit 75\n", True)
@@ -352,8 +375,8 @@ class Endings(Runner):
         process.wait()
         self.write("go", "")
         self.run_ratoon("resume", "@last").expect_exit(0)
-        with open(self.path("ran")) as file:
-            self.assertEqual(file.read().split(), ["a", "b", "c", "c", "d"])
+        self.assertEqual(self.read("ran").split(), ["a", "b", "c", "c", "d"])
+        self.assertEqual(os.listdir(self.path(".ratoon", "work")), [])
 
     def test_L08_no_attempt_starts_before_the_last_process_of_the_old_one_is_gone(self):
         # The supervisor is stopped, so that nothing can end what it guards.

@@ -139,9 +139,23 @@ static bool check_cwd(runner__attempt *a)
     return false;
 }
 
+/* What attempts left behind whose executor died. Their processes are gone. */
+static void remove_leftovers(const runner__attempt *a)
+{
+    const runner__facts *f = &a->x->facts;
+    runner__text path = {0};
+    for (uint32_t i = 1; i < a->number; i++) {
+        runner__text_clear(&path);
+        runner__text_format(&path, "%s/work/%s/%u.%u", f->store_path, f->run_text, a->stage, i);
+        (void)runner__remove_tree(path.data);
+    }
+    runner__text_free(&path);
+}
+
 static bool make_files(runner__attempt *a)
 {
     const runner__facts *f = &a->x->facts;
+    remove_leftovers(a);
     int failed = runner__make_folder(a->folder);
     if (failed == 0) {
         failed = runner__make_parents(a->lock_path);

@@ -296,7 +296,7 @@ static void on_idle(uv_idle_t *idle)
 void runner__wake(runner__executor *x)
 {
     x->dirty = true;
-    if (!x->finished) {
+    if (x->opened && !x->finished) {
         (void)uv_idle_start(&x->idle, on_idle);
     }
 }
@@ -375,6 +375,7 @@ static void open_handles(runner__executor *x)
         (void)uv_timer_start(&x->run_timer, on_run_timeout, timeout_ms, 0);
     }
     watch_signals(x);
+    x->opened = true;
 }
 
 /* Ancestors of which lock files are left. */

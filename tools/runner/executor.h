@@ -209,7 +209,7 @@ struct runner__executor {
     bool feed_open, feed_broken;
     bool look; /* at the run: it may have been cancelled */
     bool dirty;
-    bool finished;
+    bool opened, finished; /* its handles, it */
     int signal;
     ratoon_status broken;
     ratoon_error error;
