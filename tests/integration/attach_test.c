@@ -7,6 +7,7 @@
 #include "tests/support/role.h"
 #include "tests/support/support.h"
 
+#include <glob.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -204,6 +205,43 @@ START_TEST(test_attach_no_store_is_not_found)
     ck_assert_int_eq(ratoon__attach(path, &options, false, WAIT_MS, NULL, &d, NULL),
                      RATOON_ERR_NOT_FOUND);
     ck_assert_ptr_null(d);
+    support_temp_dir_free(folder);
+    free(path);
+}
+END_TEST
+
+/* The log that holds what was acknowledged is gone: whoever opens the store hears of it, every
+ * time, and may read what is left. It isn't served, as its readers would not hear of it. */
+START_TEST(test_E04_damaged_store_is_readable_and_not_served)
+{
+    char *folder;
+    char *path = new_store(&folder);
+    ratoon__driver *d = attach(path, false, NULL);
+    (void)raw_append_next(d, raw_id(1), 1, 1);
+    d->ops->close(d);
+    char *pattern = support_path_join(path, "db/*.log");
+    glob_t logs;
+    ck_assert_int_eq(glob(pattern, 0, NULL, &logs), 0);
+    for (size_t i = 0; i < logs.gl_pathc; i++) {
+        ck_assert_int_eq(unlink(logs.gl_pathv[i]), 0);
+    }
+    globfree(&logs);
+    free(pattern);
+    hooks_seen seen = {0};
+    const ratoon__attach_hooks hooks = {see_owner, see_disconnect, &seen};
+    d = NULL;
+    ck_assert_int_eq(ratoon__attach(path, &options, false, WAIT_MS, &hooks, &d, NULL),
+                     RATOON_ERR_DAMAGED);
+    ck_assert_ptr_nonnull(d);
+    ck_assert_uint_eq(seen.owner, 0);
+    uint64_t head;
+    ck_assert_int_eq(d->ops->head(d, raw_id(1), &head, NULL), RATOON_OK);
+    ck_assert_uint_eq(head, 0);
+    ratoon__driver *other = NULL;
+    ck_assert_int_eq(ratoon__attach(path, &options, false, 50, NULL, &other, NULL),
+                     RATOON_ERR_STORE_BUSY);
+    ck_assert_ptr_null(other);
+    d->ops->close(d);
     support_temp_dir_free(folder);
     free(path);
 }
@@ -418,6 +456,7 @@ static Suite *attach_suite(void)
     tcase_add_test(attaching, test_attach_first_owns_second_is_client);
     tcase_add_test(attaching, test_attach_goes_on_when_owner_closes);
     tcase_add_test(attaching, test_attach_no_store_is_not_found);
+    tcase_add_test(attaching, test_E04_damaged_store_is_readable_and_not_served);
     tcase_add_loop_test(attaching, test_attach_busy_names_process, 0, 2);
     tcase_add_loop_test(attaching, test_L11_append_whose_answer_was_lost_is_there_once, 0, 2);
     tcase_add_test(attaching, test_Q06_feed_has_no_gap_over_owner_change);

@@ -173,6 +173,47 @@ START_TEST(test_append_races_lose_nothing)
 }
 END_TEST
 
+static void *race_branch(void *argument)
+{
+    racer *r = argument;
+    for (uint64_t number = 1; number <= APPENDS; number++) {
+        ratoon__append result;
+        ratoon_status status =
+            raw_append_one(r->driver, raw_id(1), number, r->name, number, &result);
+        MUST(status == RATOON_OK || (status == RATOON_ERR_CONFLICT && result.head >= number));
+        if (status == RATOON_OK) {
+            atomic_fetch_add(r->won, 1);
+        }
+    }
+    return NULL;
+}
+
+/* All want the same place, a hundred times over: each time one gets it, the others are refused. */
+START_TEST(test_R08_of_requests_at_once_one_gets_the_place)
+{
+    served *s = served_new();
+    ratoon__driver *clients[THREADS];
+    racer racers[THREADS];
+    atomic_uint won = 0;
+    for (size_t i = 0; i < THREADS; i++) {
+        clients[i] = served_client(s);
+        racers[i] = (racer){.driver = clients[i], .name = i, .won = &won};
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_create(&racers[i].thread, NULL, race_branch, &racers[i]);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_join(racers[i].thread, NULL);
+        clients[i]->ops->close(clients[i]);
+    }
+    ck_assert_uint_eq(won, APPENDS);
+    uint64_t head;
+    ck_assert_int_eq(s->inner->ops->head(s->inner, raw_id(1), &head, NULL), RATOON_OK);
+    ck_assert_uint_eq(head, APPENDS);
+    served_free(s);
+}
+END_TEST
+
 static void *race_claim(void *argument)
 {
     racer *r = argument;
@@ -294,6 +335,7 @@ static Suite *socket_suite(void)
     tcase_add_test(tcase, test_pages_of_large_commits);
     tcase_add_test(tcase, test_pages_of_large_values);
     tcase_add_test(tcase, test_append_races_lose_nothing);
+    tcase_add_test(tcase, test_R08_of_requests_at_once_one_gets_the_place);
     tcase_add_test(tcase, test_R09_one_of_many_takes_a_name);
     tcase_add_loop_test(tcase, test_Q06_readers_that_wait_are_woken, 0, 2);
     tcase_add_test(tcase, test_tail_times_out_in_time);
