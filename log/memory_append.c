@@ -170,8 +170,8 @@ static bool stage(ratoon__memory *m, const ratoon__append *a, staged *out)
     ratoon__buf key = {0};
     out->commit = commit_stage(m, a);
     out->head = ratoon__map_node_new(&m->seed, a->lineage.bytes, sizeof a->lineage.bytes, NULL);
-    out->values = calloc(a->values_count + 1, sizeof *out->values);
-    out->claims = calloc(a->claims_count + 1, sizeof *out->claims);
+    out->values = calloc(a->values_count + 1, sizeof(ratoon__map_node *));
+    out->claims = calloc(a->claims_count + 1, sizeof(ratoon__map_node *));
     out->rows = calloc(a->rows_count + 1, sizeof *out->rows);
     bool ok = out->commit != NULL && out->head != NULL && out->values != NULL &&
               out->claims != NULL && out->rows != NULL;
@@ -228,7 +228,7 @@ static bool feed_reserve(ratoon__memory *m, size_t more)
         return true;
     }
     const uint64_t capacity = 2 * (m->feed_count + more);
-    ratoon__memory_commit **feed = realloc(m->feed, capacity * sizeof *feed);
+    ratoon__memory_commit **feed = realloc(m->feed, capacity * sizeof(ratoon__memory_commit *));
     if (feed == NULL) {
         return false;
     }
@@ -360,6 +360,9 @@ static bool reserve_key(const ratoon__memory *m, const staged *all, const ratoon
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < appends[i].rows_count; k++) {
             const ratoon__run_row *row = all[i].rows[k].row;
+            if (row == NULL) { /* never once it was staged */
+                return false;
+            }
             const ratoon__map_node *old =
                 ratoon__map_find(&m->rows, row->run.bytes, sizeof row->run.bytes);
             for (int index = 0; index < ROW_NODES - 1; index++) {

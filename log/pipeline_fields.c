@@ -130,7 +130,7 @@ const ratoon__node *ratoon__find_twice(const ratoon__node *list, bool *failed)
     if (list->count < 2) {
         return NULL;
     }
-    const ratoon__node **all = malloc(list->count * sizeof *all);
+    const ratoon__node **all = malloc(list->count * sizeof(ratoon__node *));
     if (all == NULL) {
         *failed = true;
         return NULL;
@@ -139,7 +139,7 @@ const ratoon__node *ratoon__find_twice(const ratoon__node *list, bool *failed)
     for (const ratoon__node *n = list->first; n != NULL; n = n->next) {
         all[count++] = n;
     }
-    qsort(all, count, sizeof *all, compare_text);
+    qsort(all, count, sizeof(ratoon__node *), compare_text);
     const ratoon__node *twice = NULL;
     for (size_t i = 1; i < count && twice == NULL; i++) {
         if (strcmp(all[i - 1]->text, all[i]->text) == 0) {

@@ -63,27 +63,28 @@ static bool read_file(ratoon__file *f, const ratoon__node *root, const char *bas
            check_graph(f, nodes);
 }
 
-static ratoon_status parse(const char *name, const char *text, size_t size, const char *base_dir,
-                           ratoon_pipeline **out, ratoon_error *error)
+/* NULL: *status says why. */
+static ratoon_pipeline *parse(const char *name, const char *text, size_t size, const char *base_dir,
+                              ratoon_status *status, ratoon_error *error)
 {
     ratoon__arena nodes = {0};
     ratoon__file f = {.name = name, .nodes = &nodes, .error = error, .p = ratoon__pipeline_new()};
     const ratoon__node *root = NULL;
     if (f.p == NULL) {
         ratoon__bad_memory(&f);
-        return f.status;
+        *status = f.status;
+        return NULL;
     }
-    ratoon_status status = ratoon__yaml_parse(name, text, size, &nodes, &root, error);
-    if (status == RATOON_OK && !read_file(&f, root, base_dir)) {
-        status = f.status;
+    *status = ratoon__yaml_parse(name, text, size, &nodes, &root, error);
+    if (*status == RATOON_OK && !read_file(&f, root, base_dir)) {
+        *status = f.status;
     }
     ratoon__arena_free(&nodes);
-    if (status != RATOON_OK) {
+    if (*status != RATOON_OK) {
         ratoon__pipeline_unref(f.p);
-        return status;
+        return NULL;
     }
-    *out = f.p;
-    return RATOON_OK;
+    return f.p;
 }
 
 static ratoon_status digest_of(ratoon_pipeline *p, ratoon_error *error)
@@ -96,7 +97,6 @@ ratoon_status ratoon_pipeline_parse(const char *name, const char *text, size_t s
                                     const char *base_dir, ratoon_pipeline **out,
                                     ratoon_error *error)
 {
-    ratoon_pipeline *p = NULL;
     if (out == NULL || (text == NULL && size > 0)) {
         return ratoon__fail(error, RATOON_ERR_USAGE, "a pipeline needs a text and a place to go");
     }
@@ -108,8 +108,9 @@ ratoon_status ratoon_pipeline_parse(const char *name, const char *text, size_t s
                             "%s: found %U bytes, expected a pipeline file of at most %u", name,
                             (uint64_t)size, (uint32_t)RATOON__PIPELINE_FILE_MAX);
     }
-    ratoon_status status = parse(name, text, size, base_dir, &p, error);
-    if (status != RATOON_OK) {
+    ratoon_status status = RATOON_OK;
+    ratoon_pipeline *p = parse(name, text, size, base_dir, &status, error);
+    if (p == NULL) {
         return status;
     }
     status = ratoon__pipeline_canonical_make(p, error);
@@ -128,9 +129,9 @@ ratoon_status ratoon__pipeline_parse_canonical(const char *text, size_t size, co
                                                const ratoon_digest *digest, ratoon_pipeline **out,
                                                ratoon_error *error)
 {
-    ratoon_pipeline *p = NULL;
-    ratoon_status status = parse("stored definition", text, size, base_dir, &p, error);
-    if (status != RATOON_OK) {
+    ratoon_status status = RATOON_OK;
+    ratoon_pipeline *p = parse("stored definition", text, size, base_dir, &status, error);
+    if (p == NULL) {
         return status;
     }
     /* Not made anew: a later version may have more defaults to fill in, and the run's definition is

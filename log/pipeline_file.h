@@ -16,7 +16,7 @@ ratoon_status ratoon__pipeline_parse_canonical(const char *text, size_t size, co
  * these, negative, not a whole number of milliseconds, or more than 36,500 days. */
 bool ratoon__duration_parse(const char *text, uint64_t *ms);
 /* The same the other way, with the largest unit that fits: 90000 is "90s". */
-#define RATOON__DURATION_TEXT 32
+#define RATOON__DURATION_TEXT 48
 void ratoon__duration_format(uint64_t ms, char out[RATOON__DURATION_TEXT]);
 
 #endif

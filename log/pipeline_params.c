@@ -189,7 +189,7 @@ static int compare_caseless(const void *a, const void *b)
 /* In the environment names are in capitals, so they must differ in more than case. */
 static bool check_capitals(ratoon__file *f, const ratoon__node *n)
 {
-    const ratoon__node **keys = ratoon__arena_alloc(f->nodes, n->count * sizeof *keys);
+    const ratoon__node **keys = ratoon__arena_alloc(f->nodes, n->count * sizeof(ratoon__node *));
     if (keys == NULL) {
         return ratoon__bad_memory(f);
     }
@@ -197,7 +197,7 @@ static bool check_capitals(ratoon__file *f, const ratoon__node *n)
     for (const ratoon__node *key = n->first; key != NULL; key = key->next->next) {
         keys[count++] = key;
     }
-    qsort(keys, count, sizeof *keys, compare_caseless);
+    qsort(keys, count, sizeof(ratoon__node *), compare_caseless);
     for (size_t i = 1; i < count; i++) {
         if (strcasecmp(keys[i - 1]->text, keys[i]->text) == 0) {
             return ratoon__bad(f, keys[i],

@@ -3,6 +3,7 @@
 #include "core/number.h"
 #include "log/pipeline_file.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,11 +161,9 @@ void ratoon__duration_format(uint64_t ms, char out[RATOON__DURATION_TEXT])
     while (units[i].ms > 1 && (ms % units[i].ms != 0 || (ms == 0 && units[i].ms != 1000))) {
         i++;
     }
-    char number[RATOON__NUMBER_TEXT];
-    ratoon__int_format((int64_t)(ms / units[i].ms), number);
-    const size_t length = strlen(number);
-    memcpy(out, number, length);
-    memcpy(out + length, units[i].suffix, strlen(units[i].suffix) + 1);
+    static_assert(RATOON__DURATION_TEXT >= RATOON__NUMBER_TEXT + sizeof "ms", "room for a unit");
+    ratoon__int_format((int64_t)(ms / units[i].ms), out);
+    memcpy(out + strlen(out), units[i].suffix, strlen(units[i].suffix) + 1);
 }
 
 bool ratoon__read_duration(ratoon__file *f, const ratoon__node *n, const ratoon__field *field,

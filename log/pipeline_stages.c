@@ -382,7 +382,7 @@ bool ratoon__read_stages(ratoon__file *f, const ratoon__node *n, const ratoon__n
         return ratoon__bad_limit(f, n, "found %U stages, expected at most %u", (uint64_t)n->count,
                                  (uint32_t)RATOON_STAGES_MAX);
     }
-    const ratoon__node **list = ratoon__arena_alloc(f->nodes, n->count * sizeof *list);
+    const ratoon__node **list = ratoon__arena_alloc(f->nodes, n->count * sizeof(ratoon__node *));
     stage_draft *drafts = ratoon__arena_alloc(f->nodes, n->count * sizeof *drafts);
     ratoon__stage_def *stages = ratoon__keep(f, n->count, sizeof *stages);
     if (list == NULL || drafts == NULL || stages == NULL) {
@@ -395,7 +395,7 @@ bool ratoon__read_stages(ratoon__file *f, const ratoon__node *n, const ratoon__n
             return false;
         }
     }
-    stage_names names;
+    stage_names names = {0};
     if (!sort_names(f, drafts, count, &names)) {
         return false;
     }

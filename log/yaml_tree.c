@@ -116,7 +116,7 @@ static bool check_keys_once(builder *b, const ratoon__node *map)
     if (map->count < 2) {
         return true;
     }
-    const ratoon__node **keys = malloc(map->count * sizeof *keys);
+    const ratoon__node **keys = malloc(map->count * sizeof(ratoon__node *));
     if (keys == NULL) {
         return no_memory(b);
     }
@@ -124,7 +124,7 @@ static bool check_keys_once(builder *b, const ratoon__node *map)
     for (const ratoon__node *key = map->first; key != NULL; key = key->next->next) {
         keys[count++] = key;
     }
-    qsort(keys, count, sizeof *keys, compare_keys);
+    qsort(keys, count, sizeof(ratoon__node *), compare_keys);
     const ratoon__node *again = NULL;
     for (size_t i = 1; i < count; i++) {
         if (strcmp(keys[i - 1]->text, keys[i]->text) == 0) {

@@ -23,6 +23,6 @@ typedef struct driver_suite_target {
     uint64_t value_max; /* limit of a value that the store was opened with; 0: not tested */
 } driver_suite_target;
 
-void driver_suite_add(Suite *suite, const driver_suite_target *target);
+void driver_suite_add(Suite *suite, const driver_suite_target *one);
 
 #endif

@@ -108,13 +108,14 @@ END_TEST
 START_TEST(test_A01_text_is_any_bytes_and_its_end_counts)
 {
     enum { SIZE = 200000 };
+    static const char message[] = "CUDA out of memory";
     char *text = malloc(SIZE);
     ck_assert_ptr_nonnull(text);
     memset(text, 0xff, SIZE);
-    memcpy(text + SIZE - 30, "CUDA out of memory", 18);
+    memcpy(text + SIZE - 30, message, sizeof message - 1);
     ck_assert_int_eq(ratoon_failure_classify(NULL, 0, 1, -1, text, SIZE), RATOON_CLASS_OOM);
     memset(text + SIZE - 30, 0, 30);
-    memcpy(text, "CUDA out of memory", 18);
+    memcpy(text, message, sizeof message - 1);
     ck_assert_int_eq(ratoon_failure_classify(NULL, 0, 1, -1, text, SIZE), RATOON_CLASS_EXECUTION);
     free(text);
 }
