@@ -247,11 +247,22 @@ static const char *suspension_reason(const applying *a)
     return a->pub->text != NULL ? a->pub->text : "stages are left";
 }
 
+static bool has_cancelled_stage(const ratoon__run *r)
+{
+    for (uint32_t i = 0; i < r->stages_count; i++) {
+        if (ratoon__run_stage_at(r, i)->status == RATOON_STAGE_CANCELLED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static ratoon_status finish_cancelling(applying *a)
 {
     const ratoon__run *r = a->run;
     const ratoon_run_status outcome = ratoon__run_outcome(r);
-    if (outcome == RATOON_RUN_SUCCEEDED || outcome == RATOON_RUN_DEGRADED) {
+    if (!has_cancelled_stage(r) &&
+        (outcome == RATOON_RUN_SUCCEEDED || outcome == RATOON_RUN_DEGRADED)) {
         return end_run(a, outcome, NULL); /* the outcome came first */
     }
     ratoon_status status = ratoon__cancel_stages(r, a->out, a->error);

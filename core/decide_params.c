@@ -128,20 +128,20 @@ static const char *resolve_plain(const ratoon__params_request *q, const ratoon__
     return def->default_text;
 }
 
-ratoon_status ratoon__params_resolve(const ratoon__params_request *q, ratoon__arena *arena,
+ratoon_status ratoon__params_resolve(const ratoon__params_request *request, ratoon__arena *arena,
                                      ratoon__refusals *refusals, ratoon__param **out, size_t *count)
 {
-    const ratoon_pipeline *p = q->pipeline;
+    const ratoon_pipeline *p = request->pipeline;
     ratoon__param *params = ratoon__arena_alloc(arena, p->params_count * sizeof *params);
     if (params == NULL) {
         return RATOON_ERR_NO_MEMORY;
     }
-    check_given(q, refusals);
+    check_given(request, refusals);
     size_t n = 0;
     for (size_t i = 0; i < p->params_count; i++) {
         const ratoon__param_def *def = &p->params[i];
-        const char *text = def->secret ? resolve_secret(q, def, arena, refusals)
-                                       : resolve_plain(q, def, arena, refusals);
+        const char *text = def->secret ? resolve_secret(request, def, arena, refusals)
+                                       : resolve_plain(request, def, arena, refusals);
         if (text != NULL) {
             params[n++] = (ratoon__param){.name = def->name, .text = text, .secret = def->secret};
         }

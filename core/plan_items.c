@@ -288,7 +288,9 @@ void ratoon__plan_items_modes(planning *c)
             c->plans[c->plans_count++] = plan;
         }
     }
-    check_size(c);
+    if (c->plans != NULL) {
+        check_size(c);
+    }
 }
 
 /* ---- counts ---- */

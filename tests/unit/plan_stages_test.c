@@ -388,92 +388,6 @@ START_TEST(test_E03_failed_setup_reruns_every_setup_stage)
 }
 END_TEST
 
-/* ---- another definition (R16, R17) ---- */
-
-static const world_stage renamed[] = {
-    {.name = "ingest", .produces = "sources"},
-    {.name = "extract", .produces = "texts"},
-    {.name = "lint", .needs = "extract"},
-    {.name = "match", .needs = "extract", .produces = "pairs"},
-    {.name = "plan", .needs = "match", .produces = "pages"},
-    {.name = "publish", .needs = "plan lint"},
-};
-
-START_TEST(test_R16_changed_definition_needs_acceptance)
-{
-    ratoon_pipeline *p =
-        world_pipeline_new(&(world_pipeline){.stages = renamed, .stages_count = 6});
-    fail_at_plan();
-    ratoon_retry_options o = options_of(w.root, "plan");
-    o.pipeline = p;
-    w.facts.pipeline_differences = "stage lint: added";
-    ck_assert_int_eq(world_retry(&w, &o), RATOON_ERR_PIPELINE_CHANGED);
-    ck_assert_ptr_nonnull(strstr(w.error.message, "stage lint: added"));
-    ck_assert_ptr_nonnull(strstr(w.error.hint, "--accept-changes"));
-    o.accept_changes = true;
-    ck_assert_int_eq(world_retry(&w, &o), RATOON_OK);
-    /* A stage that the parent lacks is pending; the others are found by name. */
-    ck_assert_str_eq(world_plan_run(&w), "lint plan publish");
-    ck_assert_str_eq(world_plan_reuse(&w), "ingest extract match");
-    ck_assert_int_eq(world_stage_of(&w, w.made, "lint")->status, RATOON_STAGE_PENDING);
-    ck_assert_str_eq(world_input(&w, w.made, "plan", "pairs"), "1");
-    ratoon__pipeline_unref(p);
-}
-END_TEST
-
-START_TEST(test_R16_stage_of_the_rerun_set_that_is_lacking_refused)
-{
-    static const world_stage lacking[] = {
-        {.name = "ingest"}, {.name = "extract"}, {.name = "match"}, {.name = "publish"}};
-    ratoon_pipeline *p =
-        world_pipeline_new(&(world_pipeline){.stages = lacking, .stages_count = 4});
-    fail_at_plan();
-    ratoon_retry_options o = options_of(w.root, NULL);
-    o.pipeline = p;
-    o.accept_changes = true;
-    ck_assert_int_eq(world_retry(&w, &o), RATOON_ERR_NO_SUCH_STAGE);
-    ck_assert_ptr_nonnull(strstr(w.error.message, "'plan'"));
-    o.from = "plan";
-    ck_assert_int_eq(world_retry(&w, &o), RATOON_ERR_NO_SUCH_STAGE);
-    ck_assert_ptr_nonnull(strstr(w.error.message, "ingest, extract, match, publish"));
-    ratoon__pipeline_unref(p);
-}
-END_TEST
-
-START_TEST(test_R16_same_definition_given_is_no_change)
-{
-    ratoon_pipeline *p = world_pipeline_new(&(world_pipeline){.stages = dag, .stages_count = 7});
-    fail_at_plan();
-    ratoon_retry_options o = options_of(w.root, NULL);
-    o.pipeline = p;
-    ck_assert_int_eq(world_retry(&w, &o), RATOON_OK);
-    ratoon__pipeline_unref(p);
-}
-END_TEST
-
-START_TEST(test_R17_version_ahead_refused)
-{
-    ratoon_pipeline *older =
-        world_pipeline_new(&(world_pipeline){.stages = renamed, .stages_count = 6, .version = 1});
-    ratoon_pipeline *newer =
-        world_pipeline_new(&(world_pipeline){.stages = renamed, .stages_count = 6, .version = 2});
-    world_close(&w);
-    world_open(&w, newer);
-    world_create(&w, "");
-    world_fail(&w, w.root, "ingest", RATOON_CLASS_EXECUTION, "");
-    finish(w.root, RATOON_RUN_FAILED);
-    ratoon_retry_options o = options_of(w.root, NULL);
-    o.target = 3;
-    ck_assert_int_eq(world_retry(&w, &o), RATOON_ERR_VERSION_AHEAD);
-    o.target = 0;
-    o.pipeline = older;
-    o.accept_changes = true;
-    ck_assert_int_eq(world_retry(&w, &o), RATOON_ERR_VERSION_AHEAD);
-    ck_assert_ptr_nonnull(strstr(w.error.message, "version 2"));
-    ratoon__pipeline_unref(older);
-}
-END_TEST
-
 static Suite *suite(void)
 {
     Suite *s = suite_create("plan_stages");
@@ -497,10 +411,6 @@ static Suite *suite(void)
     tcase_add_test(t, test_R25_only_executes_the_stage_alone_and_shows_what_is_stale);
     tcase_add_test(t, test_R25_only_leaves_the_others_pending_and_ends_suspended);
     tcase_add_test(t, test_E03_failed_setup_reruns_every_setup_stage);
-    tcase_add_test(t, test_R16_changed_definition_needs_acceptance);
-    tcase_add_test(t, test_R16_stage_of_the_rerun_set_that_is_lacking_refused);
-    tcase_add_test(t, test_R16_same_definition_given_is_no_change);
-    tcase_add_test(t, test_R17_version_ahead_refused);
     suite_add_tcase(s, t);
     return s;
 }
