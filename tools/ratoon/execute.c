@@ -134,25 +134,35 @@ int execute_one(const app *a, ratoon_id run, uint64_t epoch, uint32_t jobs, runn
     return error.code == RATOON_OK ? -1 : app_fail(a, &error);
 }
 
-int execute_run(app *a, ratoon_id run, uint64_t epoch, uint32_t jobs)
+int execute_chain(app *a, ratoon_id *run, uint64_t epoch, uint32_t jobs, runner_result *result)
 {
     for (;;) {
-        runner_result result = {0};
         ratoon_created next = {0};
-        const int code = execute_one(a, run, epoch, jobs, &result);
+        const int code = execute_one(a, *run, epoch, jobs, result);
         if (code >= 0) {
             return code;
         }
-        if (result.signal != 0) {
-            return execute_report(a, run, result.signal);
+        if (result->status != RATOON_RUN_FAILED || result->signal != 0 ||
+            !chain_next(a, *run, &next)) {
+            return -1;
         }
-        if (result.status != RATOON_RUN_FAILED || !chain_next(a, run, &next)) {
-            execute_queued(a, run, jobs);
-            return execute_report(a, run, 0);
-        }
-        run = next.run;
+        *run = next.run;
         epoch = next.epoch;
     }
+}
+
+int execute_run(app *a, ratoon_id run, uint64_t epoch, uint32_t jobs)
+{
+    runner_result result = {0};
+    const int code = execute_chain(a, &run, epoch, jobs, &result);
+    if (code >= 0) {
+        return code;
+    }
+    if (result.signal == 0) {
+        execute_queued(a, run, jobs);
+        execute_cascades(a, jobs);
+    }
+    return execute_report(a, run, result.signal);
 }
 
 int execute_start(app *a, ratoon_id run, const ratoon_start_options *options, uint32_t jobs)

@@ -10,10 +10,11 @@
 int execute_run(app *a, ratoon_id run, uint64_t epoch, uint32_t jobs);
 /* Waits until a queued run may start, starts it and executes it. */
 int execute_when_free(app *a, ratoon_id run, const char *until, uint32_t jobs);
-/* Executes one run and nothing after it. Gives an exit code after reporting an error, else -1. */
+/* Executes a run and its automatic retries; *run becomes the last of them. Gives an exit code after
+ * reporting an error, else -1. */
 struct runner_result;
-int execute_one(const app *a, ratoon_id run, uint64_t epoch, uint32_t jobs,
-                struct runner_result *result);
+int execute_chain(app *a, ratoon_id *run, uint64_t epoch, uint32_t jobs,
+                  struct runner_result *result);
 /* Prints a run that was not executed now, and gives the exit code of its status. */
 int execute_report(const app *a, ratoon_id run, int signal);
 /* Starts a suspended or queued run and executes it. */
@@ -29,6 +30,11 @@ bool chain_next(app *a, ratoon_id run, ratoon_created *next);
 /* After a run has ended: executes runs of its lineage that were queued behind it and that nobody
  * waits for. Their failure is a warning. */
 void execute_queued(app *a, ratoon_id run, uint32_t jobs);
+
+/* ---- cascade.c (R22) ---- */
+
+/* Creates and executes the branches of stale consumers. Their failure is a warning. */
+void execute_cascades(app *a, uint32_t jobs);
 
 /* ---- live.c ---- */
 struct runner_event;

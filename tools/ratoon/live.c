@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define RUNNING_SHOWN 12      /* stages in the redrawn part */
-#define FAILED_ITEMS_SHOWN 20 /* failed items of a stage that are told one by one */
+#define FAILED_ITEMS_SHOWN 10 /* failed items of a stage that are told one by one */
 
 typedef struct live_stage {
     const char *name;
@@ -187,8 +187,16 @@ static void put_line(live *l, const char *status, const char *stage, const char 
         text_put_string(stderr, stage);
         fputs(": ", stderr);
     }
-    text_put_string(stderr, text);
+    char *shown = text_escape(text);
+    const size_t width = l->terminal ? text_terminal_width(STDERR_FILENO) : 0;
+    const size_t used = (stage != NULL ? text_width(stage) + 2 : 0) + 3;
+    if (width > used + 20) { /* the whole text is in `ratoon show` */
+        put_cut(shown, width - used);
+    } else {
+        fputs(shown, stderr);
+    }
     fputc('\n', stderr);
+    free(shown);
     free(text);
     draw(l);
 }

@@ -46,7 +46,7 @@ void execute_queued(app *a, ratoon_id run, uint32_t jobs)
             return;
         }
         app_note(a, "run %s was queued behind this one: executing it", id);
-        if (execute_one(a, next, epoch, jobs, &result) >= 0 || result.signal != 0) {
+        if (execute_chain(a, &next, epoch, jobs, &result) >= 0 || result.signal != 0) {
             return;
         }
         if (result.status != RATOON_RUN_SUCCEEDED) {

@@ -9,7 +9,8 @@
 #include <string.h>
 
 #define DETAIL_LINES 15
-#define ITEMS_SHOWN 10
+#define ITEMS_SHOWN 10  /* failed ones, by `show` */
+#define ITEMS_SUMMARY 3 /* and where the run has just ended */
 
 uint64_t show_elapsed(const app *a, const json_t *timed)
 {
@@ -180,7 +181,7 @@ static void put_detail(const char *detail, FILE *out)
     }
 }
 
-void show_error(const app *a, const json_t *stage, const json_t *params, FILE *out)
+static void put_error(const app *a, const json_t *stage, const json_t *params, FILE *out)
 {
     const json_t *error = doc_member(stage, "error");
     const bool colored = text_colored(a, out);
@@ -203,7 +204,7 @@ void show_error(const app *a, const json_t *stage, const json_t *params, FILE *o
     }
 }
 
-void show_failed_items(const app *a, ratoon_id run, const char *stage, FILE *out)
+static void put_failed_items(const app *a, ratoon_id run, const char *stage, size_t most, FILE *out)
 {
     ratoon_items *items = NULL;
     if (ratoon_stage_items(a->store, run, stage, &items, NULL) != RATOON_OK) {
@@ -215,7 +216,7 @@ void show_failed_items(const app *a, ratoon_id run, const char *stage, FILE *out
         if (ratoon_items_get(items, i, &item, NULL) != RATOON_OK || !item.failed) {
             continue;
         }
-        if (++failed > ITEMS_SHOWN) {
+        if (++failed > most) {
             continue;
         }
         fputs("  item ", out);
@@ -231,7 +232,7 @@ void show_failed_items(const app *a, ratoon_id run, const char *stage, FILE *out
     ratoon_items_free(items);
 }
 
-static void put_errors(const app *a, const json_t *run, FILE *out)
+static void put_errors(const app *a, const json_t *run, size_t items, FILE *out)
 {
     ratoon_id id;
     size_t i;
@@ -247,9 +248,9 @@ static void put_errors(const app *a, const json_t *run, FILE *out)
             continue;
         }
         fputc('\n', out);
-        show_error(a, stage, json_object_get(run, "params"), out);
+        put_error(a, stage, json_object_get(run, "params"), out);
         if (doc_number(doc_member(stage, "items"), "failed") > 0) {
-            show_failed_items(a, id, doc_string(stage, "name"), out);
+            put_failed_items(a, id, doc_string(stage, "name"), items, out);
         }
     }
 }
@@ -345,7 +346,7 @@ void show_summary(const app *a, const json_t *run)
     }
     putchar('\n');
     put_stages(a, run, "  ");
-    put_errors(a, run, stdout);
+    put_errors(a, run, ITEMS_SUMMARY, stdout);
 }
 
 int show_run(const app *a, ratoon_id id)
@@ -372,7 +373,7 @@ int show_run(const app *a, ratoon_id id)
     put_params(run);
     puts("\nstages");
     put_stages(a, run, "  ");
-    put_errors(a, run, stdout);
+    put_errors(a, run, ITEMS_SHOWN, stdout);
     put_actions(a, run);
     json_decref(document);
     return EXIT_DONE;

@@ -10,9 +10,5 @@ int show_run(const app *a, ratoon_id run);
 void show_summary(const app *a, const json_t *run);
 /* Time that a run or stage took, or has taken by now; 0: it hasn't started. */
 uint64_t show_elapsed(const app *a, const json_t *timed);
-/* Failed items of a stage with their errors, a few of them. */
-void show_failed_items(const app *a, ratoon_id run, const char *stage, FILE *out);
-/* The stage's error, suggestions and the end of its detail. */
-void show_error(const app *a, const json_t *stage, const json_t *params, FILE *out);
 
 #endif
