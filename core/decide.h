@@ -114,7 +114,7 @@ typedef struct ratoon__plan {
  * (but for NOT_FOUND and NO_MEMORY). out NULL: plan only, in plan->arena; else all is in
  * out->arena. The caller compares the plan token and
  * the idempotency key; those need digests and look-ups. Values of the state that a reused stage
- * hands on are checked by the caller beforehand through ratoon__retry_reused(). */
+ * hands on are checked by the caller beforehand through ratoon__retry_state(). */
 ratoon_status ratoon__decide_retry(const ratoon__lineage *l, const ratoon__retry_request *request,
                                    const ratoon__facts *facts, ratoon__plan *plan,
                                    ratoon__decision *out, ratoon_error *error);
