@@ -199,6 +199,34 @@ class Run(PipelineTest):
         self.assertEqual(self.ran(), ["8", "4"])
         self.assertEqual((run["depth"], run["status"]), (1, "failed"))
 
+    def test_R22_a_cascade_is_executed_after_its_cause(self):
+        self.pipeline(
+            "pipeline: up\nparams: {n: {type: int, default: 1}}\nstages:\n"
+            "  - {name: make, shell: true, run: 'echo \"made=$RATOON_PARAM_N\" > $RATOON_OUTPUT'}\n"
+        )
+        consumer = (
+            "pipeline: down\npolicy: {cascade: auto}\nstages:\n"
+            "  - {name: before, shell: true, run: 'echo before >> ran'}\n"
+            "  - {name: use, shell: true, run: 'echo use >> ran; [ ! -e broken ]; s=$?; "
+            'echo "{\\"consumes\\": \\"$(cat up)\\"}" > $RATOON_EVENTS; exit $s\'}\n'
+        )
+        self.pipeline(consumer, "down.yaml")
+        up = self.run_json("run", "p.yaml")["id"]
+        self.write("up", up)
+        down = self.run_json("run", "down.yaml")
+        self.assertEqual(self.run_ratoon("--json", "stale").expect_exit(0).stdout, "")
+        self.ran()
+        # run, resume and retry print, and exit by, the run itself.
+        retry = self.run_json("retry", up, "--from", "make", "--rerun", "--param", "n=2")
+        self.assertEqual(retry["pipeline"], "up")
+        self.assertEqual(self.ran(), ["use"])
+        cascaded = self.runs("--pipeline", "down")[0]
+        self.assertEqual((cascaded["parent"], cascaded["automatic"]), (down["id"], True))
+        # A cascade that fails is a warning.
+        self.touch("broken")
+        result = self.run_ratoon("retry", up, "--from", "make", "--rerun", "--param", "n=3")
+        result.expect_exit(0).expect_stderr("warning: the cascaded run")
+
     def test_E05_cancelled_run_exits_8(self):
         self.pipeline(HOLD)
         process = self.start_ratoon("run", "p.yaml")

@@ -134,6 +134,16 @@ class Family(PipelineTest):
         last = self.run_ratoon("--json", "log", self.root).json_lines()[-1]
         self.assertEqual((last["type"], last["data"]["text"]), ("run.annotated", "looks like\na bad day"))
 
+    def test_Q05_diff(self):
+        diff = self.json("diff", self.root, self.child)["diff"]
+        self.assertEqual(diff["params"], {"fail": {"old": "two", "new": ""}})
+        self.assertEqual(
+            diff["state"], {"added": ["second", "third"], "removed": [], "changed": []}
+        )
+        self.assertIn("two", [stage["name"] for stage in diff["stages"]])
+        text = self.run_ratoon("diff", self.root, self.child).expect_exit(0)
+        text.expect_stdout("failed -> succeeded").expect_stdout("second")
+
     def test_Q01_verify(self):
         document = self.json("verify")
         self.assertEqual(set(document["verified"]), {"lineages", "commits", "events", "values"})
