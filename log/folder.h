@@ -44,8 +44,9 @@ bool ratoon__ballast_grow(const char *path, uint64_t size);
 void ratoon__ballast_set(const char *path, uint64_t size);
 
 /* Links (else copies) RocksDB's log files to a place where it does not look, because it deletes
- * them once it has read what it could. To be called by the owner, before opening. */
-ratoon_status ratoon__logs_link(const char *path, ratoon_error *error);
+ * them once it has read what it could. To be called by the owner, before opening. *bytes: how much
+ * they hold. */
+ratoon_status ratoon__logs_link(const char *path, uint64_t *bytes, ratoon_error *error);
 void ratoon__logs_unlink(const char *path);
 /* The time of day for a name: "20240131T235959.123456Z". */
 enum { RATOON__STAMP_SIZE = 40 };

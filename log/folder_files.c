@@ -175,7 +175,7 @@ static bool copy_file(const char *from, const char *to)
 
 /* RocksDB never writes to a log file that it did not begin itself since it was opened, so a link
  * keeps what it held. */
-static bool link_logs(const char *db, const char *links)
+static bool link_logs(const char *db, const char *links, uint64_t *bytes)
 {
     DIR *folder = opendir(db);
     if (folder == NULL) {
@@ -190,7 +190,10 @@ static bool link_logs(const char *db, const char *links)
         }
         char *from = ratoon__path_join(db, entry->d_name);
         char *to = ratoon__path_join(links, entry->d_name);
-        linked = from != NULL && to != NULL && (link(from, to) == 0 || copy_file(from, to));
+        struct stat file;
+        linked = from != NULL && to != NULL && (link(from, to) == 0 || copy_file(from, to)) &&
+                 stat(to, &file) == 0;
+        *bytes += linked ? (uint64_t)file.st_size : 0;
         free(from);
         free(to);
     }
@@ -198,8 +201,9 @@ static bool link_logs(const char *db, const char *links)
     return linked;
 }
 
-ratoon_status ratoon__logs_link(const char *path, ratoon_error *error)
+ratoon_status ratoon__logs_link(const char *path, uint64_t *bytes, ratoon_error *error)
 {
+    *bytes = 0;
     char *db = ratoon__path_join(path, "db");
     char *links = ratoon__path_join(path, links_name);
     ratoon_status status = RATOON_OK;
@@ -207,7 +211,7 @@ ratoon_status ratoon__logs_link(const char *path, ratoon_error *error)
         status = no_memory(error);
     } else {
         ratoon__tree_remove(links);
-        if (mkdir(links, S_IRWXU) != 0 || !link_logs(db, links)) {
+        if (mkdir(links, S_IRWXU) != 0 || !link_logs(db, links, bytes)) {
             status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't keep the log files", links);
             ratoon__tree_remove(links);
         }

@@ -10,10 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FEED_CHECK_MAX = 65536 }; /* last positions of the feed that are checked at opening */
+/* What the feed is checked for at opening is what came from the log: a commit takes at least this
+ * many bytes there; and some that came before it. */
+enum { LOGGED_COMMIT_MIN = 100, CHECKED_MIN = 1000 };
 
 /* What is wrong with the log that was recovered: DAMAGED, or OK. */
-static ratoon_status examine(ratoon__rocks *r, ratoon_error *error)
+static ratoon_status examine(ratoon__rocks *r, uint64_t logged, ratoon_error *error)
 {
     uint64_t end = 0;
     ratoon_status status = ratoon__witness_open(&r->witness, r->path, error);
@@ -36,7 +38,7 @@ static ratoon_status examine(ratoon__rocks *r, ratoon_error *error)
                               r->path, end, r->witness.position, r->witness.position - end);
     }
     if (status == RATOON_OK) {
-        status = ratoon__rocks_feed_check(r, FEED_CHECK_MAX, error);
+        status = ratoon__rocks_feed_check(r, CHECKED_MIN + logged / LOGGED_COMMIT_MIN, error);
     }
     return status;
 }
@@ -84,13 +86,14 @@ static bool known_damage(ratoon__rocks *r)
 ratoon_status ratoon__rocks_open_proven(ratoon__rocks *r, ratoon_error *error)
 {
     ratoon_error why = {0};
-    ratoon_status status = ratoon__logs_link(r->path, &why);
+    uint64_t logged = 0;
+    ratoon_status status = ratoon__logs_link(r->path, &logged, &why);
     if (status == RATOON_OK) {
         status = ratoon__rocks_recover(r, &why); /* which removes nothing where it fails */
     }
     if (status == RATOON_OK) {
         bool known = known_damage(r);
-        status = examine(r, &why);
+        status = examine(r, logged, &why);
         if (status != RATOON_OK && status != RATOON_ERR_DAMAGED) {
             ratoon__rocks_close_db(r);
         } else if (known) {
@@ -130,7 +133,7 @@ static ratoon_status replace_note(const ratoon__rocks *r, ratoon_error *error)
 static ratoon_status accept(ratoon__rocks *r, ratoon_error *error)
 {
     uint64_t end = atomic_load(&r->acked);
-    ratoon_status status = ratoon__rocks_feed_check(r, FEED_CHECK_MAX, error);
+    ratoon_status status = ratoon__rocks_feed_check(r, UINT64_MAX, error);
     if (status == RATOON_OK) {
         /* Rows of what is lost can't be told from the others. */
         status = ratoon__rocksdb_forget_derived(&r->driver, error);

@@ -30,6 +30,7 @@ const ratoon__driver_ops ratoon__rocks_ops = {
     .end = end,
     .value_get = ratoon__rocks_value_get,
     .values = ratoon__rocks_values,
+    .values_from = ratoon__rocks_values_from,
     .run_get = ratoon__rocks_run_get,
     .list = ratoon__rocks_list,
     .claim_get = ratoon__rocks_claim_get,

@@ -186,6 +186,8 @@ ratoon_status ratoon__rocks_value_get(ratoon__driver *d, const ratoon_digest *di
                                       ratoon_buffer *out, ratoon_error *error);
 ratoon_status ratoon__rocks_values(ratoon__driver *d, ratoon__digest_fn fn, void *ctx,
                                    ratoon_error *error);
+ratoon_status ratoon__rocks_values_from(ratoon__driver *d, const ratoon_digest *from,
+                                        ratoon__digest_fn fn, void *ctx, ratoon_error *error);
 ratoon_status ratoon__rocks_snapshot_get(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                          uint64_t *at, ratoon_buffer *out, ratoon_error *error);
 ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, uint64_t number,

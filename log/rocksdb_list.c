@@ -1,4 +1,4 @@
-/* Lists of runs, in one order everywhere (L09). */
+/* Lists: of runs, in one order everywhere (L09), and of claims. */
 #include "log/rocksdb_impl.h"
 
 #include <rocksdb/c.h>
@@ -158,58 +158,68 @@ ratoon_status ratoon__rocks_list(ratoon__driver *d, const ratoon__list_query *qu
     return status;
 }
 
-/* Name and holder of the entry an iterator stands on, given to fn; false: stop. */
-static bool show_claim(rocksdb_iterator_t *it, ratoon__claim_fn fn, void *ctx)
+/* Calls fn for an entry's name, which has no NUL behind it where it lies. */
+static ratoon_status show_claim(const char *name, size_t size, const void *holder,
+                                ratoon__buf *scratch, ratoon__claim_fn fn, void *ctx, bool *stop,
+                                ratoon_error *error)
 {
-    char name[RATOON__CLAIM_NAME_MAX + 1];
-    ratoon_id holder;
-    size_t size, value_size;
-    const char *key = rocksdb_iter_key(it, &size);
-    const char *value = rocksdb_iter_value(it, &value_size);
-    if (size > sizeof name || value_size != sizeof holder.bytes) {
-        return false;
+    scratch->size = 0;
+    ratoon__buf_add(scratch, name, size);
+    if (scratch->failed) {
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
     }
-    memcpy(name, key + 1, size - 1);
-    name[size - 1] = '\0';
-    memcpy(holder.bytes, value, sizeof holder.bytes);
-    return fn(ctx, name, holder);
+    ratoon_id id;
+    memcpy(id.bytes, holder, sizeof id.bytes);
+    *stop = !fn(ctx, scratch->data, id);
+    return RATOON_OK;
 }
 
 ratoon_status ratoon__rocks_claims(ratoon__driver *d, const char *prefix, const char *after,
                                    ratoon__claim_fn fn, void *ctx, ratoon_error *error)
 {
     ratoon__rocks *r = ratoon__rocks_of(d);
-    ratoon__buf first = {0};
-    ratoon__buf shared = {0};
-    ratoon__buf_format(&shared, "c%s", prefix);
-    ratoon__buf_format(&first, "c%s", after[0] != '\0' ? after : prefix);
-    ratoon_status status = shared.failed || first.failed
-                               ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory")
-                               : ratoon__rocks_flush_derived(r, error);
-    if (status == RATOON_OK) {
-        rocksdb_readoptions_t *options = rocksdb_readoptions_create();
-        rocksdb_iterator_t *it =
-            rocksdb_create_iterator_cf(r->db, options, r->family[RATOON__FAMILY_DERIVED]);
-        unsigned n = 0;
-        for (rocksdb_iter_seek(it, first.data, first.size);
-             n < RATOON__CLAIMS_PAGE && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
-            size_t size;
-            const char *key = rocksdb_iter_key(it, &size);
-            if (size < shared.size || memcmp(key, shared.data, shared.size) != 0) {
-                break;
-            }
-            if (after[0] != '\0' && size == first.size && memcmp(key, first.data, size) == 0) {
-                continue;
-            }
-            n++;
-            if (!show_claim(it, fn, ctx)) {
-                break;
-            }
-        }
-        rocksdb_iter_destroy(it);
-        rocksdb_readoptions_destroy(options);
+    ratoon_status status = ratoon__rocks_flush_derived(r, error);
+    if (status != RATOON_OK) {
+        return status;
     }
-    ratoon__buf_free(&shared);
-    ratoon__buf_free(&first);
+    ratoon__buf start = {0};
+    ratoon__buf scratch = {0};
+    size_t prefix_size = strlen(prefix);
+    size_t after_size = strlen(after);
+    ratoon__buf_add(&start, "c", 1);
+    /* Right behind `after`: no name is shorter than that name with a NUL. */
+    bool goes_on = after_size > 0 && strcmp(after, prefix) >= 0;
+    ratoon__buf_add(&start, goes_on ? after : prefix, goes_on ? after_size + 1 : prefix_size);
+    if (start.failed) {
+        ratoon__buf_free(&start);
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+    }
+    bool stop = false;
+    rocksdb_iterator_t *it =
+        rocksdb_create_iterator_cf(r->db, r->scan_options, r->family[RATOON__FAMILY_DERIVED]);
+    rocksdb_iter_seek(it, start.data, start.size);
+    for (uint32_t shown = 0;
+         status == RATOON_OK && !stop && shown < RATOON__CLAIMS_PAGE && rocksdb_iter_valid(it);
+         shown++, rocksdb_iter_next(it)) {
+        size_t size;
+        size_t holder_size;
+        const char *key = rocksdb_iter_key(it, &size);
+        const char *holder = rocksdb_iter_value(it, &holder_size);
+        if (size < 1 + prefix_size || key[0] != 'c' || memcmp(key + 1, prefix, prefix_size) != 0) {
+            break;
+        }
+        status = holder_size != sizeof(ratoon_id)
+                     ? ratoon__fail(error, RATOON_ERR_DAMAGED, "a claim is garbled")
+                     : show_claim(key + 1, size - 1, holder, &scratch, fn, ctx, &stop, error);
+    }
+    char *message = NULL;
+    rocksdb_iter_get_error(it, &message);
+    if (message != NULL) {
+        ratoon_status failed = ratoon__rocks_error(message, "can't list claims", error);
+        status = status == RATOON_OK ? failed : status;
+    }
+    rocksdb_iter_destroy(it);
+    ratoon__buf_free(&scratch);
+    ratoon__buf_free(&start);
     return status;
 }

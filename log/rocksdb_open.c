@@ -18,7 +18,9 @@ enum {
     CACHE_SIZE = 64 << 20,
     BLOOM_BITS = 10,
     BLOB_SIZE_MIN = 1 << 10,
-    BUFFER_SIZE = 64 << 20,       /* of commits and values in memory before they are written */
+    /* Of commits and values in memory before they are written to tables. Reopening after a crash
+     * reads as much back from the log: 0.7 s of processor time, with twice the size 1.5 s. */
+    BUFFER_SIZE = 32 << 20,
     BUFFER_SIZE_SMALL = 16 << 20, /* of feed and derived rows */
     LOGS_SIZE_MAX = 128 << 20,    /* then older log files are made superfluous; bounds reopening */
     DIARIES_MAX = 3,
@@ -84,6 +86,10 @@ static void options_make(options_set *set, int recovery)
     rocksdb_options_set_max_total_wal_size(set->base, LOGS_SIZE_MAX);
     rocksdb_options_set_recycle_log_file_num(set->base, 0);
     rocksdb_options_set_wal_recovery_mode(set->base, recovery);
+    /* All families are written to tables at once, so that the log holds either all of a group or
+     * nothing. Else an old log file stays for the sake of a family that is rarely written, and a
+     * flaw in the part of it that is long in tables makes RocksDB refuse to open at all. */
+    rocksdb_options_set_atomic_flush(set->base, 1);
     for (int i = 0; i < RATOON__FAMILIES; i++) {
         set->family[i] = family_options(set, i);
     }

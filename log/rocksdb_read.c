@@ -206,13 +206,19 @@ ratoon_status ratoon__rocks_value_get(ratoon__driver *d, const ratoon_digest *di
 ratoon_status ratoon__rocks_values(ratoon__driver *d, ratoon__digest_fn fn, void *ctx,
                                    ratoon_error *error)
 {
+    return ratoon__rocks_values_from(d, &(ratoon_digest){{0}}, fn, ctx, error);
+}
+
+ratoon_status ratoon__rocks_values_from(ratoon__driver *d, const ratoon_digest *from,
+                                        ratoon__digest_fn fn, void *ctx, ratoon_error *error)
+{
     ratoon__rocks *r = ratoon__rocks_of(d);
     ratoon_status status = RATOON_OK;
     bool stop = false;
     rocksdb_iterator_t *it =
         rocksdb_create_iterator_cf(r->db, r->verify_options, r->family[RATOON__FAMILY_VALUES]);
-    for (rocksdb_iter_seek_to_first(it); status == RATOON_OK && !stop && rocksdb_iter_valid(it);
-         rocksdb_iter_next(it)) {
+    for (rocksdb_iter_seek(it, (const char *)from->bytes, sizeof from->bytes);
+         status == RATOON_OK && !stop && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
         size_t key_size;
         size_t size;
         ratoon_digest digest;

@@ -486,6 +486,43 @@ START_TEST(test_L11_a_changed_status_moves_at_once_in_lists)
 }
 END_TEST
 
+static bool note_claim(void *ctx, const char *name, ratoon_id holder)
+{
+    fixture_list *list = ctx;
+    size_t used = strlen(list->text);
+    snprintf(list->text + used, sizeof list->text - used, "%s=%02x ", name, holder.bytes[0]);
+    return strcmp(name, "key:stop") != 0;
+}
+
+START_TEST(test_claims_are_listed_by_prefix_and_name)
+{
+    static const char *const names[] = {"key:b", "key:", "scope:x", "key:ab", "key:stop", "key:a"};
+    for (uint8_t i = 0; i < 6; i++) {
+        ck_assert_int_eq(fixture_claim(d, fixture_id((uint8_t)(i + 1)), 1, names[i], true),
+                         RATOON_OK);
+    }
+    static const struct {
+        const char *prefix, *after, *expected;
+    } cases[] = {
+        {"key:", "", "key:=02 key:a=06 key:ab=04 key:b=01 key:stop=05 "},
+        {"key:", "key:", "key:a=06 key:ab=04 key:b=01 key:stop=05 "},
+        {"key:", "key:a", "key:ab=04 key:b=01 key:stop=05 "},
+        {"key:", "key:aa", "key:ab=04 key:b=01 key:stop=05 "},
+        {"key:a", "key:", "key:a=06 key:ab=04 "},
+        {"key:", "zzz", ""},
+        {"", "", "key:=02 key:a=06 key:ab=04 key:b=01 key:stop=05 "},
+        {"scope:", "", "scope:x=03 "},
+        {"none", "", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fixture_list list = {0};
+        ck_assert_int_eq(
+            d->ops->claims(d, cases[i].prefix, cases[i].after, note_claim, &list, NULL), RATOON_OK);
+        ck_assert_str_eq(list.text, cases[i].expected);
+    }
+}
+END_TEST
+
 START_TEST(test_list_refuses_what_it_can_not_answer)
 {
     fixture_list list = {0};
@@ -662,6 +699,7 @@ static Suite *suite(void)
     TCase *list = add_case(s, "list");
     tcase_add_test(list, test_L09_lists_go_by_creation_time_then_id_descending);
     tcase_add_test(list, test_L11_a_changed_status_moves_at_once_in_lists);
+    tcase_add_test(list, test_claims_are_listed_by_prefix_and_name);
     tcase_add_test(list, test_list_refuses_what_it_can_not_answer);
     tcase_add_test(list, test_derived_rows_are_written_in_the_background_and_stay_findable);
     TCase *opening = add_case(s, "open");
