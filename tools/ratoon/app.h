@@ -26,6 +26,7 @@ typedef struct app {
     uint32_t wait_ms;
     ratoon_store *store; /* NULL: not open */
     bool damaged;        /* the store can be read only; the exit code becomes EXIT_DAMAGED */
+    char *damage;        /* what was found when it was opened; NULL: nothing */
 } app;
 
 /* ---- errors.c ---- */

@@ -130,6 +130,38 @@ static void verify_print(const app *a, const json_t *document)
     }
 }
 
+/* What kept the store from being opened or read whole is a problem like those that were found. */
+static void add_problem(json_t *document, const char *message)
+{
+    json_t *problem = json_pack("{s:n,s:n,s:s,s:o}", "lineage", "commit", "kind", "store",
+                                "message", json_string(message));
+    json_array_insert_new(json_object_get(document, "problems"), 0, problem);
+}
+
+static json_t *verify_document(const app *a, ratoon_id run, int *code)
+{
+    ratoon_buffer json = {0};
+    size_t problems = 0;
+    ratoon_error error = {0};
+    json_t *document = NULL;
+    error.code = ratoon_verify(a->store, run, &json, &problems, &error);
+    if (error.code == RATOON_OK) {
+        document = doc_parse(a, json.data, json.size);
+        ratoon_buffer_free(&json);
+        *code = document == NULL ? EXIT_DAMAGED : *code;
+    } else if (error.code == RATOON_ERR_DAMAGED) { /* it could not be read to its end */
+        document = json_pack("{s:i,s:{s:i,s:i,s:i,s:i},s:[]}", "schema", 1, "verified", "lineages",
+                             0, "commits", 0, "events", 0, "values", 0, "problems");
+        add_problem(document, error.message);
+    } else {
+        *code = app_fail(a, &error);
+    }
+    if (document != NULL && a->damage != NULL) {
+        add_problem(document, a->damage);
+    }
+    return document;
+}
+
 int command_verify(app *a, const args *in)
 {
     const char *spec = args_get(in, "run");
@@ -141,24 +173,16 @@ int command_verify(app *a, const args *in)
     if (code >= 0) {
         return code;
     }
-    ratoon_buffer json = {0};
-    size_t problems = 0;
-    ratoon_error error = {0};
-    error.code = ratoon_verify(a->store, run, &json, &problems, &error);
-    if (error.code != RATOON_OK) {
-        return app_fail(a, &error);
+    json_t *document = verify_document(a, run, &code);
+    if (document == NULL) {
+        return code;
     }
-    code = problems > 0 ? EXIT_DAMAGED : EXIT_DONE;
+    const bool sound = json_array_size(json_object_get(document, "problems")) == 0;
     if (a->json) {
-        doc_print(&json);
+        doc_print_json(document);
     } else {
-        json_t *document = doc_parse(a, json.data, json.size);
-        code = document == NULL ? EXIT_DAMAGED : code;
-        if (document != NULL) {
-            verify_print(a, document);
-        }
-        json_decref(document);
+        verify_print(a, document);
     }
-    ratoon_buffer_free(&json);
-    return code;
+    json_decref(document);
+    return sound ? EXIT_DONE : EXIT_DAMAGED;
 }

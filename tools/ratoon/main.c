@@ -46,5 +46,6 @@ int main(int argc, char **argv)
     code = end_output(&a, code);
     args_free(in);
     free(a.store_path);
+    free(a.damage);
     return code;
 }

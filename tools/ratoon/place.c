@@ -87,6 +87,7 @@ int app_open_store(app *a)
     }
     if (status == RATOON_ERR_DAMAGED && a->store != NULL) {
         a->damaged = true;
+        a->damage = text_copy(error.message);
         app_warn(a, "the store is damaged and can only be read: %s", error.message);
         if (error.hint[0] != '\0') {
             fputs("hint: ", stderr);
