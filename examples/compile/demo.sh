@@ -136,6 +136,7 @@ say "" "$(($(date +%s) - began)) seconds in all. The store is left in $store for
     "  export PATH=$(dirname "$RATOON"):\$PATH RATOON_STORE=\$PWD/$store" "" \
     "  ratoon diff $first $second" \
     "  ratoon retry $first --param min_draft_chars=150 --param output=demo/short-pages" \
-    "  ratoon serve" "" \
+    "  ratoon log @last" "" \
     "The first compares the two runs; the second is the other way out (only the failed drafts are" \
-    "executed again); the third shows all of it in a browser. README.md has more to play through."
+    "executed again); the third lists every event of the newest run. README.md has more to play" \
+    "through."
