@@ -41,8 +41,8 @@ class Runner(CommandTest):
         return self.write("p.yaml", "pipeline: p\n" + text)
 
     def marked(self):
-        """Processes of stages of this test, supervisors included: those with its mark that have
-        the environment of a stage."""
+        """Processes of stages of this test: those with its mark that have the environment of a
+        stage."""
         found = []
         for pid in os.listdir("/proc"):
             if not pid.isdigit():
@@ -59,11 +59,14 @@ class Runner(CommandTest):
         return found
 
     def supervisor(self):
-        """The supervisor of the stage of this test that is running, or None."""
+        """The supervisor of the stage of this test that is running, or None: the process above
+        the stage's first."""
         for pid in self.marked():
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                parent = int(file.read().rpartition(")")[2].split()[1])
+            with open(f"/proc/{parent}/cmdline", "rb") as file:
                 if b"\0__supervise\0" in file.read():
-                    return pid
+                    return parent
         return None
 
     def wait_until(self, condition, what, seconds=20):

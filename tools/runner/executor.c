@@ -475,7 +475,7 @@ ratoon_status runner_execute(ratoon_store *store, ratoon_id run, uint64_t epoch,
         return status;
     }
     x.jobs = options->jobs > 0 ? options->jobs : processors();
-    x.self = runner__strdup(options->self != NULL ? options->self : "/proc/self/exe");
+    x.spawner = runner__spawner_new(options->self != NULL ? options->self : "/proc/self/exe");
     struct sigaction old[KEPT_SIGNALS];
     for (size_t i = 0; i < KEPT_SIGNALS; i++) {
         (void)sigaction(kept_signals[i], NULL, &old[i]);
@@ -497,7 +497,7 @@ ratoon_status runner_execute(ratoon_store *store, ratoon_id run, uint64_t epoch,
     }
     free(x.ancestors);
     free(x.slots);
-    free(x.self);
+    runner__spawner_free(x.spawner);
     runner__facts_free(&x.facts);
     return status;
 }

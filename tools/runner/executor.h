@@ -11,6 +11,7 @@
 #include "tools/runner/output.h"
 #include "tools/runner/process.h"
 #include "tools/runner/runner.h"
+#include "tools/runner/spawner.h"
 
 #include <ratoon/uv.h>
 
@@ -192,7 +193,7 @@ struct runner__executor {
     runner__facts facts;
     uint64_t epoch;
     const runner_options *options;
-    char *self;
+    runner__spawner *spawner;
     uint32_t jobs, processes;
     runner__phase phase;
     runner__slot *slots;

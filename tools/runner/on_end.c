@@ -55,7 +55,7 @@ static void execute(runner__executor *x, char **argv, const runner__env *env)
     waiting w = {0};
     char *lock = runner__lock_path(x->facts.store_path, x->facts.run, RATOON_STAGES_MAX);
     runner__process_spec spec = {
-        .self = x->self,
+        .spawner = x->spawner,
         .lock_path = lock,
         .cwd = x->facts.base_dir,
         .grace_ms = ON_END_GRACE_MS,

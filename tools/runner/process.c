@@ -1,9 +1,12 @@
 #include "tools/runner/process.h"
 
+#include "tools/runner/spawner.h"
 #include "tools/runner/supervise.h"
 #include "tools/runner/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +17,6 @@
 #define DRAIN_MS 500 /* how long output is waited for once no descendant is left */
 
 struct runner__process {
-    uv_process_t supervisor;
     uv_pipe_t out, err, control;
     uv_timer_t timer; /* grace; then drain */
     unsigned open;    /* handles that are to be closed before on_end */
@@ -24,8 +26,7 @@ struct runner__process {
     size_t report_size;
     uint64_t grace_ms;
     runner__process_end end;
-    bool reported; /* else the supervisor was ended, and how: */
-    int lost_exit, lost_signal;
+    bool reported; /* else the supervisor was ended from outside */
     bool terminating;
     void (*on_output)(void *ctx, int stream, const char *data, size_t size);
     void (*on_end)(void *ctx, const runner__process_end *end);
@@ -42,8 +43,7 @@ static void on_closed(uv_handle_t *handle)
     }
     if (!p->reported) {
         p->end.lost = true;
-        p->end.exit_code = p->lost_exit;
-        p->end.signal = p->lost_signal;
+        p->end.signal = SIGKILL; /* the only signal it can't hold off */
     }
     if (p->on_end != NULL) {
         p->on_end(p->ctx, &p->end);
@@ -61,7 +61,6 @@ static void close_handle(uv_handle_t *handle)
 static void close_all(runner__process *p)
 {
     p->ending = true;
-    close_handle((uv_handle_t *)&p->supervisor);
     close_handle((uv_handle_t *)&p->out);
     close_handle((uv_handle_t *)&p->err);
     close_handle((uv_handle_t *)&p->control);
@@ -118,6 +117,13 @@ static void stream_ended(runner__process *p, uv_stream_t *stream)
     if (p->streams > 0) {
         p->streams--;
     }
+    if (stream ==
+        (uv_stream_t *)&p->control) { /* the supervisor has ended: no descendant is left */
+        p->exited = true;
+        if (p->streams > 0) {
+            (void)uv_timer_start(&p->timer, on_drained, DRAIN_MS, 0);
+        }
+    }
     end_if_done(p);
 }
 
@@ -138,18 +144,6 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
     } else if (size > 0) {
         p->on_output(p->ctx, stream == (uv_stream_t *)&p->out ? 1 : 2, buffer->base, (size_t)size);
     }
-}
-
-static void on_supervisor_exit(uv_process_t *supervisor, int64_t status, int signal_number)
-{
-    runner__process *p = supervisor->data;
-    p->exited = true;
-    p->lost_exit = signal_number != 0 ? -1 : (int)status;
-    p->lost_signal = signal_number != 0 ? signal_number : -1;
-    if (p->streams > 0) {
-        (void)uv_timer_start(&p->timer, on_drained, DRAIN_MS, 0);
-    }
-    end_if_done(p);
 }
 
 static void order(runner__process *p, char byte)
@@ -203,7 +197,7 @@ static int make_channels(int fds[6], bool inherit_output)
             return failed;
         }
         fds[i] = inherit_output ? -1 : pair[0];
-        fds[i + 3] = inherit_output ? -1 : pair[1];
+        fds[i + 3] = inherit_output ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) : pair[1];
     }
     uv_os_sock_t sockets[2];
     int failed = uv_socketpair(SOCK_STREAM, 0, sockets, UV_NONBLOCK_PIPE, 0);
@@ -211,38 +205,6 @@ static int make_channels(int fds[6], bool inherit_output)
         fds[2] = sockets[0];
         fds[5] = sockets[1];
     }
-    return failed;
-}
-
-static int spawn(uv_loop_t *loop, runner__process *p, const runner__process_spec *spec,
-                 const int fds[6])
-{
-    size_t count = 0;
-    while (spec->argv[count] != NULL) {
-        count++;
-    }
-    char grace[24];
-    (void)snprintf(grace, sizeof(grace), "%llu", (unsigned long long)spec->grace_ms);
-    char **args = runner__alloc((count + 6) * sizeof(char *));
-    const char *const fixed[] = {"ratoon", "__supervise", spec->lock_path, grace, spec->cwd};
-    memcpy(args, fixed, sizeof(fixed));
-    memcpy(args + 5, spec->argv, count * sizeof(char *));
-    uv_stdio_container_t stdio[4] = {
-        {.flags = UV_IGNORE},
-        {.flags = UV_INHERIT_FD, .data.fd = spec->inherit_output ? 2 : fds[3]},
-        {.flags = UV_INHERIT_FD, .data.fd = spec->inherit_output ? 2 : fds[4]},
-        {.flags = UV_INHERIT_FD, .data.fd = fds[5]},
-    };
-    uv_process_options_t options = {
-        .exit_cb = on_supervisor_exit,
-        .file = spec->self,
-        .args = args,
-        .env = (char **)(uintptr_t)spec->env,
-        .stdio_count = 4,
-        .stdio = stdio,
-    };
-    int failed = uv_spawn(loop, &p->supervisor, &options);
-    free(args);
     return failed;
 }
 
@@ -277,13 +239,12 @@ int runner__process_start(uv_loop_t *loop, const runner__process_spec *spec, run
     (void)uv_pipe_init(loop, &p->err, 0);
     (void)uv_pipe_init(loop, &p->control, 0);
     (void)uv_timer_init(loop, &p->timer);
-    failed = spawn(loop, p, spec, fds);
-    p->supervisor.data = p;
+    failed = runner__spawner_request(spec->spawner, spec, fds + 3);
     p->out.data = p;
     p->err.data = p;
     p->control.data = p;
     p->timer.data = p;
-    p->open = 5;
+    p->open = 4;
     close_fds(fds + 3, 3);
     if (failed != 0) {
         close_fds(fds, 3);

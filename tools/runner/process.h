@@ -17,7 +17,7 @@ typedef struct runner__process_end {
 } runner__process_end;
 
 typedef struct runner__process_spec { /* strings are lent for the call */
-    const char *self;                 /* path of the executable that is the supervisor */
+    struct runner__spawner *spawner;
     const char *lock_path, *cwd;
     uint64_t grace_ms;
     char *const *argv;

@@ -12,8 +12,8 @@ typedef enum runner_event_kind {
     RUNNER_ITEM_ENDED,     /* item, status SUCCEEDED or FAILED, message; done/total of the stage */
     RUNNER_WARNING,        /* message */
     RUNNER_CANCELLING,
-    RUNNER_INTERRUPTED,    /* by a signal; a second one kills */
-    RUNNER_TICK,           /* about five times a second, for a live display */
+    RUNNER_INTERRUPTED, /* by a signal; a second one kills */
+    RUNNER_TICK,        /* about five times a second, for a live display */
 } runner_event_kind;
 
 typedef struct runner_event { /* lent for the call */
@@ -31,9 +31,10 @@ typedef struct runner_event { /* lent for the call */
 } runner_event;
 
 typedef struct runner_options {
-    uint32_t jobs;             /* processes at once; 0: as many as processors */
-    const char *self;          /* path of this executable, for the supervisor */
-    void (*on_event)(void *ctx, const runner_event *event); /* in the caller's thread; may be NULL */
+    uint32_t jobs;    /* processes at once; 0: as many as processors */
+    const char *self; /* path of this executable, for the supervisor */
+    void (*on_event)(void *ctx,
+                     const runner_event *event); /* in the caller's thread; may be NULL */
     void *ctx;
 } runner_options;
 
@@ -61,8 +62,8 @@ void runner_context_free(runner_context *context);
 
 /* Paths of the captured output of an attempt; item NULL for a stage without items. stream 1 or 2.
  * The text is cut to `size`. */
-void runner_capture_path(const char *store_path, ratoon_id run, const char *stage,
-                         uint32_t attempt, const char *item, int stream, char *path, size_t size);
+void runner_capture_path(const char *store_path, ratoon_id run, const char *stage, uint32_t attempt,
+                         const char *item, int stream, char *path, size_t size);
 
 /* Entry point of the supervisor: the command calls this first thing when argv[1] is
  * "__supervise". Does not return unless the arguments are wrong. */

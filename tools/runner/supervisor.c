@@ -1,7 +1,5 @@
 /* The supervisor: a small process between the executor and a stage's command (E06).
  *
- *   ratoon __supervise LOCK GRACE_MS CWD COMMAND [ARGUMENT…]
- *
  * Descriptor 3 is a socket to the executor. Its end, whatever caused it, means that the executor is
  * gone: everything below is killed. From the executor come the bytes 'T' (SIGTERM to the command's
  * process group) and 'K' (SIGKILL to everything). To the executor go lines: "X STEP ERRNO" where
@@ -9,7 +7,6 @@
  * it the lock on LOCK, when no descendant is left: it is a child subreaper, so none can hide. */
 #include "tools/runner/descendants.h"
 #include "tools/runner/lock.h"
-#include "tools/runner/runner.h"
 #include "tools/runner/supervise.h"
 
 #include <errno.h>
@@ -239,20 +236,18 @@ static void supervise(supervisor *s)
     }
 }
 
-int runner_supervisor_main(int argc, char **argv)
+_Noreturn void runner__supervise(const char *lock_path, uint64_t grace_ms, const char *cwd,
+                                 char **argv)
 {
-    if (argc < 6) {
-        fputs("ratoon: USAGE: __supervise LOCK GRACE_MS CWD COMMAND [ARGUMENT…]\n", stderr);
-        return 2;
-    }
-    supervisor s = {.grace_ms = strtoull(argv[3], NULL, 10)};
-    (void)close_range(RUNNER__CONTROL_FD + 1, ~0U, 0);
+    supervisor s = {.grace_ms = grace_ms};
+    (void)prctl(PR_SET_NAME, "ratoon:stage");
     (void)fcntl(RUNNER__CONTROL_FD, F_SETFD, FD_CLOEXEC);
     (void)setsid();
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t all;
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_SETMASK, &all, NULL);
+    (void)signal(SIGCHLD, SIG_DFL);
     sigset_t taken;
     (void)sigemptyset(&taken);
     (void)sigaddset(&taken, SIGCHLD);
@@ -260,14 +255,14 @@ int runner_supervisor_main(int argc, char **argv)
     (void)sigaddset(&taken, SIGINT);
     (void)sigaddset(&taken, SIGHUP);
     s.signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
-    int lock = runner__lock_shared(argv[2]);
+    int lock = runner__lock_shared(lock_path);
     if (s.signals < 0 || lock < 0) {
         report("X %d %d\n", RUNNER__STEP_SETUP, errno);
         _exit(1);
     }
     /* First the lock, then this look: whoever found the lock free before came after an executor
      * that is gone already. */
-    if (executor_alive() && start(&s, argv[4], argv + 5)) {
+    if (executor_alive() && start(&s, cwd, argv)) {
         supervise(&s);
     }
     _exit(0);

@@ -292,7 +292,7 @@ static bool spawn(runner__task *task)
     }
     runner__env_stage(&env, a->def->name, a->number, a->state_path, task->folder, task->item);
     runner__process_spec spec = {
-        .self = a->x->self,
+        .spawner = a->x->spawner,
         .lock_path = a->lock_path,
         .cwd = a->cwd,
         .grace_ms = a->def->grace_ms,
