@@ -153,7 +153,8 @@ ratoon_status ratoon__decide_recover(const ratoon__lineage *l, ratoon_id run,
     }
     const size_t before = out->count;
     ratoon_status status = RATOON_OK;
-    if (r->status == RATOON_RUN_RUNNING) {
+    const bool failed = r->status == RATOON_RUN_CANCELLING && ratoon__unforgiven(r) >= 0;
+    if (r->status == RATOON_RUN_RUNNING || failed) {
         status = recover_running(r, out, error);
     } else if (r->status == RATOON_RUN_CANCELLING) {
         status = ratoon__cancel_stages(r, out, error);

@@ -142,10 +142,7 @@ static void apply(model_sim *sim, int run, uint64_t epoch, const model_op *ops, 
             library[i].attempt_out != r->stages[ops[i].stage].attempt + 1) {
             model_fail(sim, "attempt %u", library[i].attempt_out);
         }
-        if (ops[i].kind == RATOON_OP_FINISH) {
-            model_settle(sim, &after, library[i].run_status_out);
-        }
-        if (ops[i].kind == RATOON_OP_FINISH && library[i].run_status_out != after.status) {
+        if (ops[i].kind == RATOON_OP_FINISH && !model_settle(&after, library[i].run_status_out)) {
             model_fail(sim, "finished as %s and should be %s",
                        ratoon_run_status_name(library[i].run_status_out),
                        ratoon_run_status_name(after.status));
@@ -399,7 +396,7 @@ static void do_cancel(model_sim *sim)
     const model_run *r = &sim->m.runs[run];
     const bool asked = r->status == RATOON_RUN_CANCELLING;
     model_log(sim, "cancel run %d", run);
-    const uint64_t allowed = model_cancel(r, &after);
+    const uint64_t allowed = model_cancel(&sim->m, r, &after);
     ratoon_status status = ratoon_run_cancel(sim->store, r->id, "enough", &got, &error);
     model_expect(sim, allowed, status, &error);
     if (status == RATOON_OK) {
@@ -447,7 +444,7 @@ static void do_reopen(model_sim *sim)
             root->head = info.head;
             root->last_time = sim->m.now > root->last_time ? sim->m.now : root->last_time;
             model_interrupt(&sim->m, r);
-            model_settle(sim, r, info.status);
+            (void)model_settle(r, info.status);
         }
     }
     for (int i = 0; i < sim->m.runs_count; i++) {

@@ -153,12 +153,24 @@ static void give_outputs(const model_run *r, unsigned stage, const model_op *op,
     }
 }
 
+static bool keys_absent(const model *m, const model_run *r, unsigned stage)
+{
+    const model_stage_def *d = &model_pipeline_of(m, r)->stages[stage];
+    model_state input;
+    model_input(m, r, stage, &input);
+    for (unsigned k = 0; k < MODEL_KEYS; k++) {
+        if ((d->requires_keys & (1u << k)) != 0 && input.at[k].id == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static uint64_t stage_start(const model *m, model_run *r, unsigned stage)
 {
     const model_stage_def *d = &model_pipeline_of(m, r)->stages[stage];
     model_stage *s = &r->stages[stage];
     uint64_t expected = MODEL_OK;
-    model_state input;
     if (r->status != RATOON_RUN_RUNNING || s->status != RATOON_STAGE_PENDING) {
         return MODEL_BIT(RATOON_ERR_ILLEGAL_TRANSITION);
     }
@@ -172,11 +184,8 @@ static uint64_t stage_start(const model *m, model_run *r, unsigned stage)
     if (s->not_before > m->now || model_failed_for_good(m, r)) {
         expected |= MODEL_BIT(RATOON_ERR_ILLEGAL_TRANSITION);
     }
-    model_input(m, r, stage, &input);
-    for (unsigned k = 0; k < MODEL_KEYS; k++) {
-        if ((d->requires_keys & (1u << k)) != 0 && input.at[k].id == 0) {
-            expected = (expected & ~MODEL_OK) | MODEL_BIT(RATOON_ERR_MISSING_KEYS);
-        }
+    if (keys_absent(m, r, stage)) {
+        expected = (expected & ~MODEL_OK) | MODEL_BIT(RATOON_ERR_MISSING_KEYS);
     }
     s->status = RATOON_STAGE_RUNNING;
     s->attempt++;
@@ -215,6 +224,11 @@ static void cancel_stages(model_run *r)
     }
 }
 
+/* A stage was cancelled although nobody asked for that of the run: it did not get done, more is not
+ * said. */
+static const unsigned stage_cancelled_open =
+    1u << RATOON_RUN_FAILED | 1u << RATOON_RUN_SUSPENDED | 1u << RATOON_RUN_CANCELLED;
+
 static bool any_cancelled(const model *m, const model_run *r)
 {
     for (unsigned i = 0; i < model_pipeline_of(m, r)->count; i++) {
@@ -241,12 +255,29 @@ static uint64_t finish(const model *m, model_run *r, bool interrupted)
         }
     }
     r->status = model_outcome(m, r);
-    if (r->status == RATOON_RUN_SUSPENDED && cancelling) {
-        r->status = RATOON_RUN_CANCELLED;
+    if (r->status == RATOON_RUN_SUSPENDED) {
+        if (cancelling) {
+            r->status = RATOON_RUN_CANCELLED;
+        } else if (any_cancelled(m, r)) {
+            r->open = stage_cancelled_open;
+        }
+    } else if (cancelling && (r->status == RATOON_RUN_FAILED || r->status != r->before_cancel)) {
+        /* "cancelled (or the outcome that came first)": the request came before this outcome; or a
+         * stage had failed, but the run's outcome was not recorded */
+        r->open = 1u << r->status | 1u << RATOON_RUN_CANCELLED;
     }
     cancel_stages(r);
-    r->open = !cancelling && r->status == RATOON_RUN_SUSPENDED && any_cancelled(m, r);
     return MODEL_OK;
+}
+
+bool model_settle(model_run *r, ratoon_run_status got)
+{
+    if (r->open != 0 && (r->open & (1u << got)) != 0) {
+        r->status = got;
+        cancel_stages(r);
+    }
+    r->open = 0;
+    return r->status == got;
 }
 
 static uint64_t item(model_run *r, const model_pipeline *p, unsigned stage, const model_op *op)
@@ -276,8 +307,9 @@ static uint64_t change(const model *m, model_run *r, const model_op *op)
         return stage_start(m, r, stage);
     }
     if (op->kind == RATOON_OP_STAGE_SKIP || op->kind == RATOON_OP_STAGE_REFUSE) {
-        if (r->status != RATOON_RUN_RUNNING || s->status != RATOON_STAGE_PENDING) {
-            return illegal;
+        if (!working || s->status != RATOON_STAGE_PENDING ||
+            (op->kind == RATOON_OP_STAGE_REFUSE && !keys_absent(m, r, stage))) {
+            return illegal; /* failed without running: only where S04 refuses the start (L03) */
         }
         s->status = op->kind == RATOON_OP_STAGE_SKIP ? RATOON_STAGE_SKIPPED : RATOON_STAGE_FAILED;
         s->error_class =
@@ -321,9 +353,11 @@ uint64_t model_apply(const model *m, const model_run *r, uint64_t epoch, const m
     return allowed | MODEL_OK;
 }
 
-uint64_t model_cancel(const model_run *r, model_run *after)
+uint64_t model_cancel(const model *m, const model_run *r, model_run *after)
 {
     *after = *r;
+    after->before_cancel =
+        r->status == RATOON_RUN_CANCELLING ? r->before_cancel : model_outcome(m, r);
     switch (r->status) {
     case RATOON_RUN_RUNNING:
         after->status = RATOON_RUN_CANCELLING;
@@ -352,7 +386,9 @@ void model_interrupt(const model *m, model_run *r)
             r->stages[i].status = RATOON_STAGE_PENDING;
         }
     }
-    r->open = !cancelling && !model_failed_for_good(m, r) && any_cancelled(m, r);
+    if (!cancelling && !model_failed_for_good(m, r) && any_cancelled(m, r)) {
+        r->open = stage_cancelled_open;
+    }
     r->status = model_failed_for_good(m, r) ? RATOON_RUN_FAILED
                 : cancelling                ? RATOON_RUN_CANCELLED
                                             : RATOON_RUN_SUSPENDED;

@@ -79,9 +79,9 @@ typedef struct model_run {
     const char *mode; /* parameter */
     model_state initial, edits;
     model_stage stages[MODEL_STAGES_MAX];
-    /* How it ended is left open: a stage was cancelled although nobody asked for that of the run.
-     * Neither succeeded nor degraded; the rest is taken over. */
-    bool open;
+    ratoon_run_status before_cancel; /* outcome when cancelling was asked for */
+    /* Statuses that the rules leave open for how it ended, one bit each; 0: it is determined. */
+    unsigned open;
     /* of a root: */
     uint64_t head, last_time;
     unsigned runs;
@@ -170,8 +170,10 @@ int model_list(const model *m, ratoon_run_status status, bool in_flight, const c
 /* What may be answered to a sequence of operations; *after: the run if it is accepted. */
 uint64_t model_apply(const model *m, const model_run *r, uint64_t epoch, const model_op *ops,
                      size_t count, model_run *after);
-uint64_t model_cancel(const model_run *r, model_run *after);
+uint64_t model_cancel(const model *m, const model_run *r, model_run *after);
 uint64_t model_start(const model *m, const model_run *r, int given, bool accept, model_run *after);
+/* Takes over how the run ended, where that is left open; false where it may not be. */
+bool model_settle(model_run *r, ratoon_run_status got);
 void model_interrupt(const model *m, model_run *r); /* L08 */
 uint64_t model_create(const model *m, const model_request *q, model_run *after);
 void model_plan_retry(const model *m, const model_request *q, model_plan *out);

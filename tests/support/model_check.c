@@ -26,17 +26,63 @@ void model_log_more(model_sim *sim, const char *format, ...)
     va_end(args);
 }
 
+static void tell_run(const model_sim *sim, int run)
+{
+    const model_run *r = &sim->m.runs[run];
+    const model_pipeline *p = model_pipeline_of(&sim->m, r);
+    size_t size = 0;
+    if (run < 0 || run >= sim->m.runs_count) {
+        return;
+    }
+    fprintf(stderr, "%s\norder:", ratoon_pipeline_canonical(p->lib[0], &size));
+    for (unsigned i = 0; i < p->count; i++) {
+        fprintf(stderr, " s%u", p->order[i]);
+    }
+    fprintf(stderr, "\nrun %d of %d, root %d, %s\n", run, r->parent, r->root,
+            ratoon_run_status_name(r->status));
+    for (unsigned i = 0; i < p->count; i++) {
+        const model_stage *s = &r->stages[i];
+        fprintf(stderr, "  s%u %s attempt %u:", i, ratoon_stage_status_name(s->status), s->attempt);
+        for (unsigned k = 0; k < MODEL_KEYS; k++) {
+            if (s->out.at[k].id != 0) {
+                fprintf(stderr, " k%u=%u by run %d", k, s->out.at[k].id, s->out.at[k].run);
+            }
+        }
+        for (unsigned item = 0; item < MODEL_ITEMS; item++) {
+            if (s->items[item] != MODEL_ITEM_NONE) {
+                fprintf(stderr, " i%u%s%s", item,
+                        s->items[item] == MODEL_ITEM_FAILED ? " failed" : "",
+                        s->committed[item] ? " committed" : "");
+            }
+        }
+        fprintf(stderr, "\n");
+    }
+}
+
 void model_fail(model_sim *sim, const char *format, ...)
 {
     char text[2048];
     va_list args;
-    unsigned long from = sim->logged > MODEL_LOG_LINES ? sim->logged - MODEL_LOG_LINES : 0;
+    const char *about = getenv("RATOON_MODEL_RUN");
+    const unsigned long shown = about == NULL ? MODEL_LOG_SHOWN : MODEL_LOG_LINES;
+    const unsigned long from = sim->logged > shown ? sim->logged - shown : 0;
+    char run[32] = "";
+    if (about != NULL) {
+        snprintf(run, sizeof run, "run %.20s", about);
+    }
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     fprintf(stderr, "the last requests:\n");
     for (unsigned long i = from; i < sim->logged; i++) {
-        fprintf(stderr, "  %s\n", sim->log[i % MODEL_LOG_LINES]);
+        const char *line = sim->log[i % MODEL_LOG_LINES];
+        const char *at = strstr(line, run);
+        if (at != NULL && (run[0] == '\0' || strchr(",: ", at[strlen(run)]) != NULL)) {
+            fprintf(stderr, "  %s\n", line);
+        }
+    }
+    if (about != NULL) {
+        tell_run(sim, atoi(about));
     }
     fprintf(stderr, "RATOON_TEST_SEED=%" PRIu64 ", world %lu, step %lu:\n%s\n", sim->seed,
             sim->world, sim->step, text);
@@ -110,16 +156,6 @@ static void check_stage(model_sim *sim, int run, unsigned stage)
                    " and %" PRIu64,
                    run, stage, info.items_done, info.items_failed, done, failed);
     }
-}
-
-void model_settle(model_sim *sim, model_run *r, ratoon_run_status got)
-{
-    if (r->open && (got == RATOON_RUN_SUCCEEDED || got == RATOON_RUN_DEGRADED)) {
-        model_fail(sim, "run %d has a cancelled stage and %s", r->index,
-                   ratoon_run_status_name(got));
-    }
-    r->status = r->open ? got : r->status;
-    r->open = false;
 }
 
 void model_check_run(model_sim *sim, int run)

@@ -4,7 +4,7 @@
 
 #include "tests/support/model.h"
 
-enum { MODEL_LOG_LINES = 32, MODEL_LOG_TEXT = 600 };
+enum { MODEL_LOG_LINES = 1500, MODEL_LOG_SHOWN = 30, MODEL_LOG_TEXT = 400 };
 
 typedef struct model_sim {
     model m;
@@ -20,15 +20,14 @@ typedef struct model_sim {
 /* Begins the line of a request, adds to it. */
 void model_log(model_sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void model_log_more(model_sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Prints seed, step and the last requests, and fails the test. */
+/* Prints seed, step and the last requests, or with RATOON_MODEL_RUN all about that run, and fails
+ * the test. */
 _Noreturn void model_fail(model_sim *sim, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Fails unless the answer is among the allowed ones. */
 void model_expect(model_sim *sim, uint64_t allowed, ratoon_status got, const ratoon_error *error);
 void model_must(model_sim *sim, ratoon_status status, const ratoon_error *error);
 
-/* Takes the status over where the rules leave it open. */
-void model_settle(model_sim *sim, model_run *r, ratoon_run_status got);
 /* Everything about a run: its own fields, head, stages. */
 void model_check_run(model_sim *sim, int run);
 /* State at a random boundary, and what a random stage receives. */

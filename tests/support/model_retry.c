@@ -213,21 +213,17 @@ static void judge_sets(const model_pipeline *p, const model_run *r, const model_
             plan->run |= 1u << i;
         }
     }
+    for (unsigned i = 0; q->setup_too && !q->only && i < p->count; i++) {
+        /* E03 puts the setup stages in; taken as steps back to them, so with what is downstream */
+        if (p->stages[i].setup) {
+            plan->run |= p->stages[i].descendants;
+        }
+    }
     for (unsigned i = 0; i < p->count; i++) {
         if ((plan->run & (1u << i)) == 0 && model_done(&r->stages[i])) {
             plan->reuse |= 1u << i;
         }
     }
-}
-
-static bool has_values(const model_state *s)
-{
-    for (unsigned k = 0; k < MODEL_KEYS; k++) {
-        if (s->at[k].id != 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* S04: keys that nothing provides. The rule says "the state" and "an earlier stage"; read narrowly
@@ -404,6 +400,12 @@ static void branch_items(const model_pipeline *p, const model_run *r, const mode
     }
 }
 
+/* S03: what a failed stage left behind. What a degraded one did is taken for the same. */
+static const model_state *left_behind(const model_stage *s)
+{
+    return model_counts_as(s) == RATOON_STAGE_DEGRADED ? &s->out : &s->partial;
+}
+
 void model_branch(const model *m, const model_request *q, const model_plan *plan, model_run *after)
 {
     const model_run *r = &m->runs[q->parent];
@@ -420,18 +422,16 @@ void model_branch(const model *m, const model_request *q, const model_plan *plan
     after->from = plan->effective;
     after->until = q->until - 1;
     after->variant = variant;
-    after->open = false;
+    after->open = 0;
     if (p->params && q->mode != 0 && q->mode <= REQUEST_MODES_VALID) {
         after->mode = model_modes[q->mode - 1];
     }
     scope_of(p, after->mode, after->scope);
     after->status = q->no_exec || plan->must_wait ? RATOON_RUN_QUEUED : RATOON_RUN_RUNNING;
-    if (q->partial && has_values(&r->stages[plan->effective].partial)) {
-        for (unsigned k = 0; k < MODEL_KEYS; k++) {
-            unsigned id = r->stages[plan->effective].partial.at[k].id;
-            if (id != 0) {
-                after->edits.at[k] = (model_value){.id = id, .run = after->index, .stage = -1};
-            }
+    for (unsigned k = 0; q->partial && k < MODEL_KEYS; k++) {
+        const unsigned id = left_behind(&r->stages[plan->effective])->at[k].id;
+        if (id != 0) {
+            after->edits.at[k] = (model_value){.id = id, .run = after->index, .stage = -1};
         }
     }
     for (unsigned i = 0; i < p->count; i++) {
@@ -448,7 +448,9 @@ void model_branch(const model *m, const model_request *q, const model_plan *plan
         s->status = RATOON_STAGE_PENDING;
         if ((plan->run & (1u << i)) != 0) {
             branch_items(p, r, q, plan, i, s);
-            if (!p->stages[i].commits || q->destructive) {
+            /* R14 keeps what a committing stage without items put into the state; with items they
+             * are what is kept, and the stage gathers from them again. */
+            if (!p->stages[i].commits || p->stages[i].foreach || q->destructive) {
                 s->out = (model_state){0};
             }
         }

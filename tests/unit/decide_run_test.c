@@ -191,6 +191,16 @@ START_TEST(test_L08_dead_executor_of_a_cancelling_run_cancels_it)
 }
 END_TEST
 
+START_TEST(test_L08_dead_executor_of_a_cancelling_run_after_a_failure_fails_it)
+{
+    world_fail(&w, w.root, "plan", RATOON_CLASS_EXECUTION, "");
+    ck_assert_int_eq(world_cancel(&w, w.root), RATOON_OK);
+    ck_assert_int_eq(world_recover(&w, w.root), RATOON_OK);
+    ck_assert_int_eq(status_of(w.root), RATOON_RUN_FAILED);
+    ck_assert(ratoon__decision_has_failure(&w.last));
+}
+END_TEST
+
 START_TEST(test_L08_recovering_leaves_queued_and_ended_runs_alone)
 {
     fail_root();
@@ -316,6 +326,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_L08_dead_executor_suspends_its_run);
     tcase_add_test(t, test_L08_dead_executor_after_a_failure_fails_its_run);
     tcase_add_test(t, test_L08_dead_executor_of_a_cancelling_run_cancels_it);
+    tcase_add_test(t, test_L08_dead_executor_of_a_cancelling_run_after_a_failure_fails_it);
     tcase_add_test(t, test_L08_recovering_leaves_queued_and_ended_runs_alone);
     tcase_add_test(t, test_L08_older_epoch_is_fenced);
     tcase_add_test(t, test_E05_cancelling_ends_running_stages_and_the_run);
