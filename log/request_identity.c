@@ -91,7 +91,8 @@ ratoon_digest ratoon__retry_request_digest(const ratoon_retry_options *o,
                (uint64_t)o->rerun | (uint64_t)o->only << 1 | (uint64_t)o->destructive << 2 |
                    (uint64_t)o->accept_changes << 3 | (uint64_t)o->partial_include << 4 |
                    (uint64_t)o->queue << 5 | (uint64_t)o->no_exec << 6 |
-                   (uint64_t)o->setup_too << 7 | (uint64_t)o->automatic << 8);
+                   (uint64_t)o->setup_too << 7 | (uint64_t)o->automatic << 8 |
+                   (uint64_t)o->items_given << 9);
     add_number(&b, "items_mode", (uint64_t)o->items_mode);
     for (size_t i = 0; i < o->items_count; i++) {
         add_text(&b, "item", o->items[i]);

@@ -189,6 +189,26 @@ static ratoon_status retry_submit(ratoon_store *s, ratoon__retry_context *c, rat
     return status;
 }
 
+/* There is no such parent. A key that is taken was taken by another request, and says so first
+ * (R09). */
+static ratoon_status parentless(ratoon_store *s, const ratoon_retry_options *o,
+                                ratoon_status status, ratoon_error *error)
+{
+    const ratoon_digest no_request = {{0}};
+    ratoon_id run;
+    bool repeated;
+    ratoon_error reused;
+    if (status == RATOON_ERR_NOT_FOUND &&
+        ratoon__key_lookup(s, o->key, &no_request, &run, &repeated, &reused) ==
+            RATOON_ERR_KEY_REUSED) {
+        status = RATOON_ERR_KEY_REUSED;
+        if (error != NULL) {
+            *error = reused;
+        }
+    }
+    return status;
+}
+
 ratoon_status ratoon_retry_create(ratoon_store *store, const ratoon_retry_options *options,
                                   ratoon_created *out, ratoon_error *error)
 {
@@ -208,6 +228,7 @@ ratoon_status ratoon_retry_create(ratoon_store *store, const ratoon_retry_option
         ratoon__arena_free(&prepared);
         status = ratoon__store_run(store, options->parent, &l, &parent, error);
         if (status != RATOON_OK) {
+            status = parentless(store, options, status, error);
             break;
         }
         status = retry_prepare(store, options, l, parent, &prepared, &c, &stored, error);
