@@ -113,47 +113,47 @@ static ratoon_status fill_folder(const char *folder,
     return status;
 }
 
-ratoon_status ratoon__folder_create(const char *given,
+ratoon_status ratoon__folder_create(const char *path,
                                     ratoon_status (*fill)(const char *folder, ratoon_error *error),
                                     ratoon_error *error)
 {
     static _Atomic unsigned counter; /* two threads may create two stores in one place */
-    size_t size = strlen(given);
-    while (size > 1 && given[size - 1] == '/') {
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/') {
         size--;
     }
-    char *path = strndup(given, size);
+    char *name = strndup(path, size); /* without the slashes at its end */
     char *folder = NULL;
-    if (path == NULL || asprintf(&folder, "%s.creating-%d-%u", path, (int)getpid(),
+    if (name == NULL || asprintf(&folder, "%s.creating-%d-%u", name, (int)getpid(),
                                  atomic_fetch_add(&counter, 1)) < 0) {
-        free(path);
+        free(name);
         return no_memory(error);
     }
     struct stat there;
     ratoon_status status = RATOON_OK;
-    if (lstat(path, &there) == 0) {
-        status = ratoon__fail(error, RATOON_ERR_EXISTS, "there is something at %s already", path);
+    if (lstat(name, &there) == 0) {
+        status = ratoon__fail(error, RATOON_ERR_EXISTS, "there is something at %s already", name);
     } else if (mkdir(folder, S_IRWXU) != 0) {
         status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't make the folder", folder);
     } else {
         status = fill_folder(folder, fill, error);
-        if (status == RATOON_OK && renameat2(AT_FDCWD, folder, AT_FDCWD, path, RENAME_NOREPLACE)) {
+        if (status == RATOON_OK && renameat2(AT_FDCWD, folder, AT_FDCWD, name, RENAME_NOREPLACE)) {
             /* File systems that lack the flag say EINVAL; the look at the name above must do. */
             if (errno == EEXIST) {
                 status = ratoon__fail(error, RATOON_ERR_EXISTS, "there is something at %s already",
-                                      path);
-            } else if (errno != EINVAL || rename(folder, path) != 0) {
-                status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't make the store", path);
+                                      name);
+            } else if (errno != EINVAL || rename(folder, name) != 0) {
+                status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't make the store", name);
             }
         }
         if (status == RATOON_OK) {
-            status = sync_parent(path, error);
+            status = sync_parent(name, error);
         } else {
             ratoon__tree_remove(folder);
         }
     }
     free(folder);
-    free(path);
+    free(name);
     return status;
 }
 

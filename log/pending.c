@@ -78,8 +78,8 @@ void ratoon__pending_list_free(ratoon__pending_list *l)
 
 bool ratoon__pending_init(ratoon__pending *p)
 {
-    p->rows = calloc(RATOON__PENDING_BUCKETS, sizeof *p->rows);
-    p->claims = calloc(RATOON__PENDING_BUCKETS, sizeof *p->claims);
+    p->rows = calloc(RATOON__PENDING_BUCKETS, sizeof(ratoon__pending_row *));
+    p->claims = calloc(RATOON__PENDING_BUCKETS, sizeof(ratoon__pending_claim *));
     p->changes = 0;
     return p->rows != NULL && p->claims != NULL;
 }

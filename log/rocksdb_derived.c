@@ -381,16 +381,16 @@ ratoon_status ratoon__rocks_claim_holder(ratoon__rocks *r, const char *name, rat
     return status;
 }
 
-ratoon_status ratoon__rocks_claim_get(ratoon__driver *d, const char *name, ratoon_id *out,
+ratoon_status ratoon__rocks_claim_get(ratoon__driver *d, const char *name, ratoon_id *holder,
                                       ratoon_error *error)
 {
-    ratoon_id holder;
-    ratoon_status status = ratoon__rocks_claim_holder(ratoon__rocks_of(d), name, &holder, error);
-    if (status == RATOON_OK && ratoon_id_is_zero(holder)) {
+    ratoon_id found;
+    ratoon_status status = ratoon__rocks_claim_holder(ratoon__rocks_of(d), name, &found, error);
+    if (status == RATOON_OK && ratoon_id_is_zero(found)) {
         return ratoon__fail(error, RATOON_ERR_NOT_FOUND, "nobody holds %s", name);
     }
     if (status == RATOON_OK) {
-        *out = holder;
+        *holder = found;
     }
     return status;
 }

@@ -138,8 +138,9 @@ ratoon_status ratoon__rocks_list(ratoon__driver *d, const ratoon__list_query *qu
                             query->limit);
     }
     ratoon_status status = start_key(query, &start, &prefix_size, error);
-    if (status == RATOON_OK && start.failed) {
-        status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+    if (status == RATOON_OK && (start.failed || start.data == NULL)) {
+        ratoon__buf_free(&start);
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
     }
     if (status == RATOON_OK) {
         status = ratoon__rocks_flush_derived(r, error);

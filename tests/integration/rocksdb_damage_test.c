@@ -169,9 +169,9 @@ static uint64_t check_whole(uint64_t acknowledged)
     ck_assert_uint_eq(feed.last, end - 1);
     ck_assert_uint_eq(all.count, end - 1);
     uint64_t sum = 0;
-    for (uint8_t i = 1; i <= LINEAGES; i++) {
+    for (int i = 1; i <= LINEAGES; i++) {
         uint64_t head = 0;
-        ck_assert_int_eq(d->ops->head(d, fixture_id(i), &head, NULL), RATOON_OK);
+        ck_assert_int_eq(d->ops->head(d, fixture_id((uint8_t)i), &head, NULL), RATOON_OK);
         sum += head;
     }
     ck_assert_uint_eq(sum, end - 1); /* no lineage has a hole */

@@ -363,7 +363,7 @@ START_TEST(test_L11_Q06_threads_see_what_was_acknowledged_without_gap_or_repeat)
     enum { THREADS = 4, COMMITS = 200 };
     pthread_t threads[THREADS];
     appender work[THREADS];
-    for (uint8_t i = 0; i < THREADS; i++) {
+    for (int i = 0; i < THREADS; i++) {
         work[i] = (appender){.lineage = (uint8_t)(i + 1), .commits = COMMITS};
         ck_assert_int_eq(pthread_create(&threads[i], NULL, append_many, &work[i]), 0);
     }
