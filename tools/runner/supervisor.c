@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,17 +61,23 @@ static bool executor_alive(void)
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
+/* All of them, those too that the C library keeps for itself and posix_spawn left ignored: hence
+ * the system call, for which zeros are the default action. */
+static void reset_signals(void)
+{
+    static const unsigned long defaults[16];
+    for (int s = 1; s < NSIG; s++) {
+        (void)syscall(SYS_rt_sigaction, s, defaults, NULL, (size_t)8);
+    }
+}
+
 /* In the forked child. What fails is written to `errors`, which closes on success. */
 static void execute(const char *cwd, char **argv, int errors, pid_t parent)
 {
     int failed[2] = {RUNNER__STEP_SETUP, 0};
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (int s = 1; s < NSIG; s++) {
-        if (s != SIGKILL && s != SIGSTOP) {
-            (void)signal(s, SIG_DFL);
-        }
-    }
+    reset_signals();
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
