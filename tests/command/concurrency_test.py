@@ -71,6 +71,14 @@ class Concurrency(PipelineTest):
         self.assertEqual(len(ids), 1)
         self.assertEqual(self.ran(), ["one", "two", "three"])
 
+    def test_racing_first_runs_share_one_new_store(self):
+        self.pipeline(CHAIN)
+        racers = [self.start_ratoon("run", "p.yaml") for _ in range(5)]
+        for process in racers:
+            self.finish(process).expect_exit(0)
+        self.assertEqual(len(self.runs()), 5)
+        self.assertEqual(sorted(self.ran()), sorted(["one", "two", "three"] * 5))
+
     def test_L08_a_killed_executor_leaves_a_suspended_run_that_resumes(self):
         process = self.hold()
         stage = self.held_pid()

@@ -19,7 +19,7 @@ typedef enum app_color { APP_COLOR_AUTO = 0, APP_COLOR_ALWAYS, APP_COLOR_NEVER }
 
 typedef struct app {
     const char *store_option; /* --store as given, or NULL */
-    char *store_path;         /* where the store is or would be; set by app_locate_store() */
+    char *store_path;         /* where the store is or would be; set when it is opened */
     bool json;
     bool quiet;
     app_color color;
@@ -44,8 +44,6 @@ int app_no_memory(const app *a);
 
 /* ---- place.c: where the store is ---- */
 
-/* Sets a->store_path. False: reported. */
-bool app_locate_store(app *a);
 /* Opens the store for reading commands: it must exist; a damaged one that can be read is opened
  * with a warning. Gives an exit code, or -1 to go on. */
 int app_open_store(app *a);

@@ -84,6 +84,25 @@ int definition_read(const app *a, const char *file, ratoon_pipeline **out, char 
     return -1;
 }
 
+void definition_warn_if_other(const app *a, ratoon_id run, const ratoon_pipeline *read,
+                              const char *file, const char *action)
+{
+    ratoon_pipeline *own = NULL;
+    char id[RATOON_ID_TEXT];
+    if (ratoon_run_pipeline(a->store, run, &own, NULL) != RATOON_OK) {
+        return;
+    }
+    const ratoon_digest x = ratoon_pipeline_digest(read), y = ratoon_pipeline_digest(own);
+    ratoon_id_format(run, id);
+    if (memcmp(&x, &y, sizeof x) != 0) {
+        app_warn(a,
+                 "%s has changed since the run was made; its own definition is used. To use the "
+                 "file: ratoon %s %s --file %s --accept-changes",
+                 file, action, id, file);
+    }
+    ratoon_pipeline_free(own);
+}
+
 void definition_warn_if_changed(const app *a, ratoon_id run, const char *action)
 {
     json_t *document = NULL;
@@ -91,32 +110,23 @@ void definition_warn_if_changed(const app *a, ratoon_id run, const char *action)
     const json_t *doc = doc_run(a, run, false, &document, &code);
     const char *file = doc_string(doc, "file");
     FILE *there = *file != '\0' ? fopen(file, "re") : NULL;
-    if (there == NULL) {
-        json_decref(document);
-        return;
-    }
-    char *text = malloc(PIPELINE_READ_MAX);
-    const size_t size = text != NULL ? fread(text, 1, PIPELINE_READ_MAX, there) : 0;
-    fclose(there);
-    ratoon_pipeline *now = NULL, *then = NULL;
-    if (text != NULL && ratoon_run_pipeline(a->store, run, &then, NULL) == RATOON_OK) {
-        if (ratoon_pipeline_parse(file, text, size, NULL, &now, NULL) != RATOON_OK) {
+    char *text = there != NULL ? malloc(PIPELINE_READ_MAX) : NULL;
+    ratoon_pipeline *now = NULL;
+    if (text != NULL) {
+        const size_t size = fread(text, 1, PIPELINE_READ_MAX, there);
+        if (ratoon_pipeline_parse(file, text, size, NULL, &now, NULL) == RATOON_OK) {
+            definition_warn_if_other(a, run, now, file, action);
+        } else {
             app_warn(a,
                      "%s has changed since the run was made and is not valid now; the run's own "
                      "definition is used",
                      file);
-        } else {
-            const ratoon_digest x = ratoon_pipeline_digest(now), y = ratoon_pipeline_digest(then);
-            if (memcmp(&x, &y, sizeof x) != 0) {
-                app_warn(a,
-                         "%s has changed since the run was made; its own definition is used. To "
-                         "use the file: ratoon %s %s --file %s --accept-changes",
-                         file, action, doc_string(doc, "id"), file);
-            }
         }
     }
+    if (there != NULL) {
+        fclose(there);
+    }
     ratoon_pipeline_free(now);
-    ratoon_pipeline_free(then);
     free(text);
     json_decref(document);
 }

@@ -7,6 +7,9 @@
 /* Reads and parses a pipeline file. *path: its absolute path; free it. Gives an exit code, or -1 to
  * go on. */
 int definition_read(const app *a, const char *file, ratoon_pipeline **out, char **path);
+/* Warns where a run has another definition than the one read from a file. */
+void definition_warn_if_other(const app *a, ratoon_id run, const ratoon_pipeline *read,
+                              const char *file, const char *action);
 /* Whether the file that a run came from (its document's "file") holds another definition by now;
  * warns of it and says how to use it. action: "resume" or "retry". */
 void definition_warn_if_changed(const app *a, ratoon_id run, const char *action);

@@ -26,7 +26,16 @@ static const char *own_path(void)
 
 /* ---- what is about to happen, and what can be done afterwards ---- */
 
-static void announce(const app *a, const json_t *run)
+/* Whether a stage is executed at all: with --until only that stage and what it depends on. */
+static bool is_wanted(const ratoon_pipeline *pipeline, int32_t until, const char *stage)
+{
+    const int32_t i = ratoon_pipeline_stage_find(pipeline, stage);
+    return until < 0 || i < 0 || i == until ||
+           ratoon_pipeline_depends(pipeline, (uint32_t)until, (uint32_t)i);
+}
+
+static void announce(const app *a, const json_t *run, const ratoon_pipeline *pipeline,
+                     int32_t until)
 {
     json_t *ran = json_array(), *reused = json_array();
     size_t i, finished = 0;
@@ -38,7 +47,7 @@ static void announce(const app *a, const json_t *run)
                        : ratoon_stage_status_done(ratoon_stage_status_parse(status)) ? NULL
                                                                                      : ran;
         finished += list == NULL;
-        if (list != NULL) {
+        if (list != NULL && is_wanted(pipeline, until, doc_string(stage, "name"))) {
             json_array_append(list, json_object_get(stage, "name"));
         }
     }
@@ -123,7 +132,13 @@ int execute_one(const app *a, ratoon_id run, uint64_t epoch, uint32_t jobs, runn
     if (doc == NULL) {
         return code;
     }
-    announce(a, doc);
+    ratoon_run_info info = {.until = -1};
+    ratoon_pipeline *pipeline = NULL;
+    if (ratoon_run_get(a->store, run, &info, NULL) == RATOON_OK &&
+        ratoon_run_pipeline(a->store, run, &pipeline, NULL) == RATOON_OK) {
+        announce(a, doc, pipeline, info.until);
+    }
+    ratoon_pipeline_free(pipeline);
     json_decref(document);
     live *display = live_open(a, run);
     ratoon_error error = {0};

@@ -58,7 +58,7 @@ static void list_line(const app *a, table *t, const json_t *run)
     table_set(t, line, 1, doc_string(run, "pipeline"));
     table_set(t, line, 2, status);
     table_style(t, line, 2, text_status_style(status));
-    table_set(t, line, 3, text_time(doc_time(run, "created_at"), when));
+    table_set(t, line, 3, text_when(doc_time(run, "created_at"), ratoon_store_now(a->store), when));
     table_set(t, line, 4, elapsed > 0 ? text_duration(elapsed, duration) : "");
     if (doc_number(run, "depth") > 0) {
         table_format(t, line, 5, "%" PRIu64, doc_number(run, "depth"));
@@ -190,7 +190,8 @@ static void tree_print(const app *a, const json_t *runs)
         table_set(&t, line, 2, doc_string(run, "from_stage"));
         table_set(&t, line, 3, status);
         table_style(&t, line, 3, text_status_style(status));
-        table_set(&t, line, 4, text_time(doc_time(run, "created_at"), when));
+        table_set(&t, line, 4,
+                  text_when(doc_time(run, "created_at"), ratoon_store_now(a->store), when));
         table_set(&t, line, 5, elapsed > 0 ? text_duration(elapsed, duration) : "");
         table_set(&t, line, 6, changes);
         table_set(&t, line, 7, doc_true(run, "automatic") ? "automatic" : "");

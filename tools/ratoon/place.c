@@ -40,10 +40,10 @@ static char *nearest(void)
     }
 }
 
-bool app_locate_store(app *a)
+static void locate(app *a)
 {
     if (a->store_path != NULL) {
-        return true;
+        return;
     }
     const char *from_environment = getenv("RATOON_STORE");
     if (a->store_option != NULL) {
@@ -56,7 +56,6 @@ bool app_locate_store(app *a)
             a->store_path = text_copy(STORE_NAME);
         }
     }
-    return true;
 }
 
 static ratoon_store_options options_of(const app *a)
@@ -75,9 +74,7 @@ static int not_found(const app *a, ratoon_error *error)
 
 int app_open_store(app *a)
 {
-    if (!app_locate_store(a)) {
-        return EXIT_USAGE;
-    }
+    locate(a);
     const ratoon_store_options options = options_of(a);
     ratoon_error error = {0};
     const ratoon_status status = ratoon_store_open(a->store_path, &options, &a->store, &error);
@@ -101,9 +98,7 @@ int app_open_store(app *a)
 
 int app_open_store_for_change(app *a)
 {
-    if (!app_locate_store(a)) {
-        return EXIT_USAGE;
-    }
+    locate(a);
     const ratoon_store_options options = options_of(a);
     ratoon_error error = {0};
     const ratoon_status status = ratoon_store_open(a->store_path, &options, &a->store, &error);
@@ -145,9 +140,7 @@ static bool make_parents(const char *path)
 
 int app_open_or_create_store(app *a)
 {
-    if (!app_locate_store(a)) {
-        return EXIT_USAGE;
-    }
+    locate(a);
     size_t length = strlen(a->store_path);
     while (length > 1 && a->store_path[length - 1] == '/') {
         a->store_path[--length] = '\0';

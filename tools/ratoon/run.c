@@ -113,7 +113,7 @@ static int retry_newest(app *a, const args *in, const request *q, ratoon_id run)
     options.target = q->target;
     options.reason = "run --resume";
     options.auto_retry = args_has(in, "auto-retry") ? (int32_t)q->auto_retry : -1;
-    definition_warn_if_changed(a, run, "retry");
+    definition_warn_if_other(a, run, q->pipeline, q->path, "retry");
     error.code = ratoon_retry_create(a->store, &options, &created, &error);
     if (error.code != RATOON_OK) {
         return app_fail(a, &error);
@@ -132,7 +132,7 @@ static int resume_newest(app *a, const args *in, const request *q, ratoon_id run
     if (args_has(in, "param")) {
         app_warn(a, "--param has no effect on a run that is resumed");
     }
-    definition_warn_if_changed(a, run, "resume");
+    definition_warn_if_other(a, run, q->pipeline, q->path, "resume");
     return execute_start(a, run, &options, (uint32_t)q->jobs);
 }
 

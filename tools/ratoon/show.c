@@ -204,19 +204,19 @@ static void put_error(const app *a, const json_t *stage, const json_t *params, F
     }
 }
 
-static void put_failed_items(const app *a, ratoon_id run, const char *stage, size_t most, FILE *out)
+static void put_failed_items(const app *a, ratoon_id run, const json_t *stage, size_t most,
+                             FILE *out)
 {
+    const uint64_t failed = doc_number(doc_member(stage, "items"), "failed");
     ratoon_items *items = NULL;
-    if (ratoon_stage_items(a->store, run, stage, &items, NULL) != RATOON_OK) {
+    if (failed == 0 ||
+        ratoon_stage_items(a->store, run, doc_string(stage, "name"), &items, NULL) != RATOON_OK) {
         return;
     }
-    size_t shown = 0, failed = 0;
-    for (size_t i = 0; i < ratoon_items_count(items); i++) {
+    size_t shown = 0;
+    for (size_t i = 0; i < ratoon_items_count(items) && shown < most; i++) {
         ratoon_item item;
         if (ratoon_items_get(items, i, &item, NULL) != RATOON_OK || !item.failed) {
-            continue;
-        }
-        if (++failed > most) {
             continue;
         }
         fputs("  item ", out);
@@ -227,7 +227,7 @@ static void put_failed_items(const app *a, ratoon_id run, const char *stage, siz
         shown++;
     }
     if (failed > shown) {
-        fprintf(out, "  and %zu more failed items\n", failed - shown);
+        fprintf(out, "  and %" PRIu64 " more failed items\n", failed - shown);
     }
     ratoon_items_free(items);
 }
@@ -242,16 +242,16 @@ static void put_errors(const app *a, const json_t *run, size_t items, FILE *out)
     }
     json_array_foreach(json_object_get(run, "stages"), i, stage)
     {
-        /* A cancelled stage says no more than its status. */
-        if (doc_member(stage, "error") == NULL ||
-            strcmp(doc_string(stage, "status"), "cancelled") == 0) {
+        /* A stage that was stopped says no more than its line in the table. */
+        const json_t *error = doc_member(stage, "error");
+        const char *class_name = doc_string(error, "class");
+        if (error == NULL || strcmp(class_name, "CANCELLED") == 0 ||
+            strcmp(class_name, "INTERRUPTED") == 0) {
             continue;
         }
         fputc('\n', out);
         put_error(a, stage, json_object_get(run, "params"), out);
-        if (doc_number(doc_member(stage, "items"), "failed") > 0) {
-            put_failed_items(a, id, doc_string(stage, "name"), items, out);
-        }
+        put_failed_items(a, id, stage, items, out);
     }
 }
 

@@ -26,6 +26,9 @@ const char *text_time(uint64_t us, char out[TEXT_TIME_MAX]);
 const char *text_clock(uint64_t us, char out[TEXT_TIME_MAX]);                /* "14:03:22" */
 const char *text_ago(uint64_t us, uint64_t now_us, char out[TEXT_TIME_MAX]); /* "2h ago" */
 
+/* text_time(), or where stdout is a terminal the shorter text_ago(). */
+const char *text_when(uint64_t us, uint64_t now_us, char out[TEXT_TIME_MAX]);
+
 /* "90d", "1h30m", "500ms", "2.5s", "7" (seconds). */
 bool text_parse_duration(const char *text, uint64_t *us);
 /* RFC 3339 (a date alone is its midnight UTC), or a duration before `now` ("90d", "2h ago"). */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SECOND UINT64_C(1000000)
 #define MINUTE (60 * SECOND)
@@ -70,6 +71,11 @@ const char *text_ago(uint64_t us, uint64_t now_us, char out[TEXT_TIME_MAX])
         snprintf(out, TEXT_TIME_MAX, "%" PRIu64 "d ago", past / DAY);
     }
     return out;
+}
+
+const char *text_when(uint64_t us, uint64_t now_us, char out[TEXT_TIME_MAX])
+{
+    return text_terminal_width(STDOUT_FILENO) > 0 ? text_ago(us, now_us, out) : text_time(us, out);
 }
 
 static bool unit(const char **p, uint64_t *us)
