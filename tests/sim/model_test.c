@@ -195,8 +195,9 @@ static model_op end_op(model_sim *sim, const model_run *r, unsigned stage, unsig
 static model_op running_op(model_sim *sim, const model_run *r, unsigned stage)
 {
     const model_stage *s = &r->stages[stage];
+    const model_stage_def *d = &model_pipeline_of(&sim->m, r)->stages[stage];
     model_op op = {.stage = (int)stage, .attempt = s->attempt};
-    if (model_pipeline_of(&sim->m, r)->stages[stage].foreach && !model_one_in(sim, 4)) {
+    if (d->foreach && !model_one_in(sim, 4)) {
         op.item = (int)model_below(sim, MODEL_ITEMS);
         if (model_item_wanted(s, (unsigned)op.item) && s->items[op.item] == MODEL_ITEM_NONE) {
             op.kind = RATOON_OP_ITEM;
@@ -209,8 +210,8 @@ static model_op running_op(model_sim *sim, const model_run *r, unsigned stage)
     case 0:
         op.kind = RATOON_OP_STAGE_PROGRESS;
         return op;
-    case 1:
-        op.kind = RATOON_OP_STAGE_ITEMS;
+    case 1: /* a committing stage that has a number of items has items, recorded or not (R14) */
+        op.kind = d->foreach && !d->commits ? RATOON_OP_STAGE_ITEMS : RATOON_OP_STAGE_PROGRESS;
         return op;
     case 2:
         op.kind = RATOON_OP_STAGE_RETURN;

@@ -211,6 +211,8 @@ static void stage_end(const model *m, model_run *r, unsigned stage, const model_
         give_outputs(r, stage, op, &s->partial);
     } else if (s->status != RATOON_STAGE_CANCELLED) {
         give_outputs(r, stage, op, &s->out);
+        s->own = (model_state){0};
+        give_outputs(r, stage, op, &s->own);
     }
 }
 
@@ -315,6 +317,11 @@ static uint64_t change(const model *m, model_run *r, const model_op *op)
         s->error_class =
             op->kind == RATOON_OP_STAGE_SKIP ? RATOON_CLASS_NONE : RATOON_CLASS_DEPENDENCY;
         return MODEL_OK;
+    }
+    if (working && s->status == RATOON_STAGE_PENDING && op->kind == RATOON_OP_STAGE_END &&
+        op->status == RATOON_STAGE_CANCELLED) { /* L03 has it; that it also wants an attempt is fine */
+        s->status = RATOON_STAGE_CANCELLED;
+        return MODEL_OK | illegal;
     }
     if (!working || s->status != RATOON_STAGE_RUNNING || s->attempt != op->attempt) {
         return illegal;

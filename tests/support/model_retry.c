@@ -189,9 +189,12 @@ static void judge_stage(const model_pipeline *p, const model_run *r, const model
         upstream_done =
             upstream_done && ((d->ancestors & (1u << i)) == 0 || model_done(&r->stages[i]));
     }
-    if (s->attempt == 0 && s->status != RATOON_STAGE_REUSED && !upstream_done) {
-        /* where it failed without ever starting (S04), R06 speaks against R05 */
-        *(s->status == RATOON_STAGE_FAILED ? &plan->may : &plan->must) |= never;
+    const bool reused_skipped =
+        s->status == RATOON_STAGE_REUSED && s->reused_as == RATOON_STAGE_SKIPPED;
+    if (s->attempt == 0 && (s->status != RATOON_STAGE_REUSED || reused_skipped) && !upstream_done) {
+        /* where it failed without ever starting (S04), R06 speaks against R05; one that was reused
+         * as skipped may have started before it was skipped, further up */
+        *(s->status == RATOON_STAGE_FAILED || reused_skipped ? &plan->may : &plan->must) |= never;
     }
     if (model_counts_as(s) == RATOON_STAGE_SUCCEEDED && !q->rerun) {
         plan->must |= succeeded;
@@ -340,19 +343,20 @@ void model_plan_retry(const model *m, const model_request *q, model_plan *out)
         out->may |= p->scope == 2 ? MODEL_BIT(RATOON_ERR_SCOPE_BUSY) : 0;
     }
     judge_stage(p, r, q, out);
-    if (out->effective < 0) {
-        return;
+    if (out->effective >= 0) {
+        judge_sets(p, r, q, out);
+        model_branch(m, q, out, &branch);
+        judge_keys(p, r, q, &branch, m, out);
+        if (q->items_given && !p->stages[out->effective].foreach) {
+            out->may |= MODEL_BIT(RATOON_ERR_USAGE);
+        }
     }
-    if (q->items_given && !p->stages[out->effective].foreach) {
-        out->may |= MODEL_BIT(RATOON_ERR_USAGE);
-    }
-    judge_sets(p, r, q, out);
-    uint64_t must = out->must;
-    model_branch(m, q, out, &branch);
-    judge_keys(p, r, q, &branch, m, out);
-    if (ratoon_run_status_active(r->status)) { /* what it will have is not settled */
-        out->may |= out->must & ~must;
-        out->must = must;
+    if (ratoon_run_status_active(r->status)) { /* what its stages will have come to is open */
+        const uint64_t open = MODEL_BIT(RATOON_ERR_STAGE_SUCCEEDED) |
+                              MODEL_BIT(RATOON_ERR_STAGE_NEVER_RAN) |
+                              MODEL_BIT(RATOON_ERR_MISSING_KEYS) | MODEL_BIT(RATOON_ERR_USAGE);
+        out->may |= open;
+        out->must &= ~open;
     }
 }
 
@@ -403,7 +407,17 @@ static void branch_items(const model_pipeline *p, const model_run *r, const mode
 /* S03: what a failed stage left behind. What a degraded one did is taken for the same. */
 static const model_state *left_behind(const model_stage *s)
 {
-    return model_counts_as(s) == RATOON_STAGE_DEGRADED ? &s->out : &s->partial;
+    return model_counts_as(s) == RATOON_STAGE_DEGRADED ? &s->own : &s->partial;
+}
+
+static bool has_items(const model_stage *s)
+{
+    for (unsigned i = 0; i < MODEL_ITEMS; i++) {
+        if (s->items[i] != MODEL_ITEM_NONE) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void model_branch(const model *m, const model_request *q, const model_plan *plan, model_run *after)
@@ -446,13 +460,13 @@ void model_branch(const model *m, const model_request *q, const model_plan *plan
             continue;
         }
         s->status = RATOON_STAGE_PENDING;
-        if ((plan->run & (1u << i)) != 0) {
-            branch_items(p, r, q, plan, i, s);
-            /* R14 keeps what a committing stage without items put into the state; with items they
-             * are what is kept, and the stage gathers from them again. */
-            if (!p->stages[i].commits || p->stages[i].foreach || q->destructive) {
-                s->out = (model_state){0};
-            }
+        s->own = (model_state){0};
+        /* also what `only` leaves out: it comes after the stage if a resumption executes it */
+        branch_items(p, r, q, plan, i, s);
+        /* R14 keeps what a committing stage without items put into the state; with items they are
+         * what is kept, and the stage gathers from them again. */
+        if (!p->stages[i].commits || has_items(&r->stages[i]) || q->destructive) {
+            s->out = (model_state){0};
         }
     }
     give_values(q, after->index, &after->edits);
