@@ -1,0 +1,192 @@
+/* What rebuilding the state at a boundary costs: the number of commits that are read for it. */
+#include "log/driver.h"
+#include "log/store.h"
+#include "tests/support/support.h"
+
+#include <ratoon.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char two_stages[] = "pipeline: two\n"
+                                 "stages:\n"
+                                 "  - {name: first, run: [\"true\"], produces: [a]}\n"
+                                 "  - {name: second, run: [\"true\"]}\n";
+
+static ratoon_store *store;
+static ratoon_pipeline *pipeline;
+
+/* The store's driver, with a count of the commits that it shows. */
+static const ratoon__driver_ops *real_ops;
+static ratoon__driver_ops counting_ops;
+static uint64_t shown;
+
+typedef struct counted {
+    ratoon__commit_fn fn;
+    void *ctx;
+} counted;
+
+static bool count_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                      const void *data, size_t size)
+{
+    const counted *c = ctx;
+    shown++;
+    return c->fn(c->ctx, position, lineage, number, data, size);
+}
+
+static ratoon_status counting_read(ratoon__driver *d, ratoon_id lineage, uint64_t from,
+                                   bool one_lineage, bool verify, ratoon__commit_fn fn, void *ctx,
+                                   ratoon_error *error)
+{
+    counted c = {fn, ctx};
+    return real_ops->read(d, lineage, from, one_lineage, verify, count_one, &c, error);
+}
+
+static void must(ratoon_status status, const ratoon_error *error)
+{
+    ck_assert_msg(status == RATOON_OK, "%s: %s", ratoon_status_name(status), error->message);
+}
+
+static void setup(void)
+{
+    ratoon_error error;
+    ratoon_store_options options = RATOON_STORE_OPTIONS_INIT;
+    options.driver = RATOON_DRIVER_MEMORY;
+    must(ratoon_store_open(NULL, &options, &store, &error), &error);
+    must(ratoon_pipeline_parse("two.yaml", two_stages, strlen(two_stages), NULL, &pipeline, &error),
+         &error);
+    ratoon__driver *d = ratoon__store_driver(store);
+    real_ops = d->ops;
+    counting_ops = *real_ops;
+    counting_ops.read = counting_read;
+    d->ops = &counting_ops;
+}
+
+static void teardown(void)
+{
+    ratoon_store_close(store);
+    ratoon_pipeline_free(pipeline);
+}
+
+static ratoon_created create(void)
+{
+    ratoon_run_options options = RATOON_RUN_OPTIONS_INIT;
+    ratoon_created created;
+    ratoon_error error;
+    options.pipeline = pipeline;
+    must(ratoon_run_create(store, &options, &created, &error), &error);
+    return created;
+}
+
+static void progress(ratoon_created run, const char *stage, uint32_t attempt, uint64_t times)
+{
+    ratoon_error error;
+    for (uint64_t i = 0; i < times; i++) {
+        ratoon_op op = {
+            .kind = RATOON_OP_STAGE_PROGRESS, .stage = stage, .attempt = attempt, .done = i};
+        must(ratoon_run_apply(store, run.run, run.epoch, &op, 1, &error), &error);
+    }
+}
+
+/* Starts `second`, reports so often, and lets it and the run fail. */
+static void work_and_fail(ratoon_created run, uint64_t times)
+{
+    ratoon_error error;
+    uint32_t attempt = 0;
+    ratoon_failure failure = {.error_class = RATOON_CLASS_EXECUTION, .message = "no luck"};
+    must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
+    progress(run, "second", attempt, times);
+    ratoon_op ops[2] = {{.kind = RATOON_OP_STAGE_END,
+                         .stage = "second",
+                         .attempt = attempt,
+                         .status = RATOON_STAGE_FAILED,
+                         .failure = &failure},
+                        {.kind = RATOON_OP_FINISH}};
+    must(ratoon_run_apply(store, run.run, run.epoch, ops, 2, &error), &error);
+}
+
+static ratoon_created start_and_produce(void)
+{
+    ratoon_error error;
+    uint32_t attempt = 0;
+    ratoon_value value = {.key = "a", .data = "1", .size = 1};
+    ratoon_created run = create();
+    must(ratoon_stage_start(store, run.run, run.epoch, "first", &attempt, &error), &error);
+    must(ratoon_stage_succeed(store, run.run, run.epoch, "first", attempt, &value, 1, &error),
+         &error);
+    return run;
+}
+
+/* The most commits that are read for the state at any event in [from, to]. */
+static uint64_t cost_max(ratoon_id run, unsigned from, unsigned to)
+{
+    uint64_t worst = 0;
+    for (unsigned event = from; event <= to; event++) {
+        char boundary[16];
+        ratoon_state *state = NULL;
+        ratoon_error error;
+        snprintf(boundary, sizeof boundary, "%u", event);
+        shown = 0;
+        must(ratoon_state_at(store, run, boundary, &state, &error), &error);
+        ck_assert_uint_eq(ratoon_state_count(state), 1);
+        ratoon_state_free(state);
+        worst = shown > worst ? shown : worst;
+    }
+    return worst;
+}
+
+/* Of the commits that are read, so many find the place of an event, by halving; the rest is
+ * between a snapshot and the boundary. */
+enum { SEARCH_MAX = 14, SINCE_SNAPSHOT_MAX = 130 };
+
+START_TEST(test_S08_a_rebuild_costs_the_same_in_a_long_history)
+{
+    ratoon_created run = start_and_produce(); /* events 1 to 3 */
+    ratoon_error error;
+    uint32_t attempt = 0;
+    must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
+    progress(run, "second", attempt, 300);
+    uint64_t in_short = cost_max(run.run, 4, 300);
+    progress(run, "second", attempt, 4700);
+    uint64_t in_long = cost_max(run.run, 4700, 4999);
+    ck_assert_uint_le(in_short, SEARCH_MAX + SINCE_SNAPSHOT_MAX);
+    ck_assert_uint_le(in_long, in_short + SEARCH_MAX);
+}
+END_TEST
+
+START_TEST(test_S08_a_rebuild_costs_the_same_in_a_deep_branch)
+{
+    ratoon_created run = start_and_produce();
+    work_and_fail(run, 200);
+    uint64_t in_root = cost_max(run.run, 4, 200);
+    for (unsigned depth = 1; depth <= RATOON_DEPTH_DEFAULT; depth++) {
+        ratoon_retry_options options = RATOON_RETRY_OPTIONS_INIT;
+        ratoon_error error;
+        options.parent = run.run;
+        must(ratoon_retry_create(store, &options, &run, &error), &error);
+        work_and_fail(run, 200);
+    }
+    ratoon_run_info info;
+    ratoon_error error;
+    must(ratoon_run_get(store, run.run, &info, &error), &error);
+    ck_assert_uint_eq(info.depth, RATOON_DEPTH_DEFAULT);
+    ck_assert_uint_le(in_root, SEARCH_MAX + SINCE_SNAPSHOT_MAX);
+    /* Each run has 205 events or so; the last 200 are the deepest one's. */
+    unsigned last = 3 + (RATOON_DEPTH_DEFAULT + 1) * 203 + RATOON_DEPTH_DEFAULT * 2;
+    uint64_t in_deepest = cost_max(run.run, last - 199, last);
+    ck_assert_uint_le(in_deepest, in_root + SEARCH_MAX);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("rebuild");
+    TCase *tc = tcase_create("cost");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, test_S08_a_rebuild_costs_the_same_in_a_long_history);
+    tcase_add_test(tc, test_S08_a_rebuild_costs_the_same_in_a_deep_branch);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+RATOON_TEST_MAIN(suite)
