@@ -47,10 +47,19 @@ static void add_children(found *f, const char *process)
         if (file == NULL) {
             continue;
         }
-        int pid;
-        while (fscanf(file, "%d", &pid) == 1) {
-            add(f, pid);
+        char *line = NULL; /* numbers with spaces between them */
+        size_t capacity = 0;
+        if (getline(&line, &capacity, file) > 0) {
+            char *end = line;
+            for (char *at = line; *at != '\0'; at = end) {
+                long pid = strtol(at, &end, 10);
+                if (end == at) {
+                    break;
+                }
+                add(f, (pid_t)pid);
+            }
         }
+        free(line);
         (void)fclose(file);
     }
     closedir(threads);

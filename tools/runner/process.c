@@ -81,22 +81,22 @@ static void on_drained(uv_timer_t *timer)
     end_if_done(p);
 }
 
+/* Lines "X STEP ERRNO" and "W STATUS". */
 static void parse_report(runner__process *p)
 {
-    int a;
-    int b;
     char *line = p->report;
     char *newline;
     while ((newline = strchr(line, '\n')) != NULL) {
-        *newline = '\0';
-        if (sscanf(line, "X %d %d", &a, &b) == 2) {
-            p->end.step = a;
-            p->end.error = b;
-            p->reported = true;
-        } else if (sscanf(line, "W %d", &a) == 1) {
-            p->end.exit_code = WIFEXITED(a) ? WEXITSTATUS(a) : -1;
-            p->end.signal = WIFSIGNALED(a) ? WTERMSIG(a) : -1;
-            p->reported = true;
+        char *rest = line + 1;
+        int first = (int)strtol(rest, &rest, 10);
+        int second = (int)strtol(rest, NULL, 10);
+        p->reported = true;
+        if (*line == 'X') {
+            p->end.step = first;
+            p->end.error = second;
+        } else {
+            p->end.exit_code = WIFEXITED(first) ? WEXITSTATUS(first) : -1;
+            p->end.signal = WIFSIGNALED(first) ? WTERMSIG(first) : -1;
         }
         line = newline + 1;
     }

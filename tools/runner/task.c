@@ -161,7 +161,7 @@ static void on_line(void *ctx, const runner__line *line)
         break;
     case RUNNER__LINE_DEGRADED:
         runner__text_clear(&task->degraded);
-        runner__text_str(&task->degraded, text[0] != '\0' ? text : "degraded");
+        runner__text_str(&task->degraded, text != NULL && text[0] != '\0' ? text : "degraded");
         break;
     case RUNNER__LINE_OUTPUT:
         take_output(task, line);
