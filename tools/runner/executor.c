@@ -1,7 +1,6 @@
 /* The executor: a loop that starts stages, listens to them, and ends the run. */
 #include "tools/runner/executor.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -378,37 +377,6 @@ static void open_handles(runner__executor *x)
     x->opened = true;
 }
 
-/* Ancestors of which lock files are left. */
-static ratoon_status load_ancestors(runner__executor *x, ratoon_error *error)
-{
-    ratoon_run_info info = x->facts.info;
-    for (uint32_t i = 0; i < RATOON_DEPTH_MAX && !ratoon_id_is_zero(info.parent); i++) {
-        ratoon_id id = info.parent;
-        ratoon_status status = ratoon_run_get(x->facts.store, id, &info, error);
-        if (status != RATOON_OK) {
-            return status;
-        }
-        char text[RATOON_ID_TEXT];
-        ratoon_id_format(id, text);
-        runner__text path = {0};
-        runner__text_format(&path, "%s/locks", x->facts.store_path);
-        DIR *folder = opendir(path.data);
-        runner__text_free(&path);
-        bool found = false;
-        struct dirent *entry;
-        while (folder != NULL && !found && (entry = readdir(folder)) != NULL) {
-            found = strncmp(entry->d_name, text, strlen(text)) == 0;
-        }
-        if (folder != NULL) {
-            closedir(folder);
-        }
-        if (found) {
-            x->ancestors[x->ancestors_count++] = id;
-        }
-    }
-    return RATOON_OK;
-}
-
 static uint32_t processors(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -422,10 +390,6 @@ static ratoon_status prepare(runner__executor *x, ratoon_error *error)
     ratoon_status status = ratoon_feed_end(store, &from, error);
     if (status == RATOON_OK) {
         status = runner__schedule_load(x, error);
-    }
-    if (status == RATOON_OK) {
-        x->ancestors = runner__alloc(RATOON_DEPTH_MAX * sizeof(ratoon_id));
-        status = load_ancestors(x, error);
     }
     if (status == RATOON_OK) {
         status = ratoon_uv_feed_start(&x->loop, store, from, on_feed, x, &x->feed, error);

@@ -16,6 +16,52 @@ static void add_pattern(runner__mask *mask, const char *data, size_t size)
     }
 }
 
+/* The character at *at of text that is UTF-8, or the byte there where it is none. */
+static uint32_t next_character(const unsigned char **at)
+{
+    const unsigned char *p = *at;
+    const int more = *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : *p >= 0xc0 ? 1 : 0;
+    uint32_t c = more == 0 ? *p : *p & (0x3fU >> more);
+    for (int i = 1; i <= more; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            *at = p + 1;
+            return *p;
+        }
+        c = c << 6 | (p[i] & 0x3fU);
+    }
+    *at = p + 1 + more;
+    return c;
+}
+
+/* As JSON in ASCII, which is what many libraries write: json is the same with fewer escapes. */
+static void add_ascii(runner__mask *mask, const runner__text *json)
+{
+    static const char *const formats[] = {"\\u%04x", "\\u%04X"};
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        runner__text ascii = {0};
+        const unsigned char *p = (const unsigned char *)json->data + 1;
+        const unsigned char *end = (const unsigned char *)json->data + json->size - 1;
+        bool escaped = false;
+        while (p < end) {
+            const uint32_t c = next_character(&p);
+            if (c >= 0x10000) {
+                runner__text_format(&ascii, formats[i], 0xd7c0 + (c >> 10));
+                runner__text_format(&ascii, formats[i], 0xdc00 + (c & 0x3ff));
+            } else if (c >= 0x80) {
+                runner__text_format(&ascii, formats[i], c);
+            } else {
+                const char byte = (char)c;
+                runner__text_add(&ascii, &byte, 1);
+            }
+            escaped = escaped || c >= 0x80;
+        }
+        if (escaped) {
+            add_pattern(mask, ascii.data, ascii.size);
+        }
+        runner__text_free(&ascii);
+    }
+}
+
 void runner__mask_add(runner__mask *mask, const char *secret)
 {
     size_t size = strlen(secret);
@@ -28,6 +74,7 @@ void runner__mask_add(runner__mask *mask, const char *secret)
     if (json.size != size + 2) {
         add_pattern(mask, json.data + 1, json.size - 2);
     }
+    add_ascii(mask, &json);
     runner__text_free(&json);
 }
 

@@ -1,6 +1,7 @@
 /* Which stages start, and when (E01, E02, R25). */
 #include "tools/runner/executor.h"
 
+#include <dirent.h>
 #include <string.h>
 
 static const ratoon_stage_def *def_of(const runner__executor *x, size_t stage)
@@ -55,6 +56,38 @@ static void load_wanted(runner__executor *x)
     }
 }
 
+/* Ancestors of which lock files are left. */
+static ratoon_status load_ancestors(runner__executor *x, ratoon_error *error)
+{
+    ratoon_run_info info = x->facts.info;
+    x->ancestors = runner__alloc(RATOON_DEPTH_MAX * sizeof(ratoon_id));
+    for (uint32_t i = 0; i < RATOON_DEPTH_MAX && !ratoon_id_is_zero(info.parent); i++) {
+        ratoon_id id = info.parent;
+        ratoon_status status = ratoon_run_get(x->facts.store, id, &info, error);
+        if (status != RATOON_OK) {
+            return status;
+        }
+        char text[RATOON_ID_TEXT];
+        ratoon_id_format(id, text);
+        runner__text path = {0};
+        runner__text_format(&path, "%s/locks", x->facts.store_path);
+        DIR *folder = opendir(path.data);
+        runner__text_free(&path);
+        bool found = false;
+        struct dirent *entry;
+        while (folder != NULL && !found && (entry = readdir(folder)) != NULL) {
+            found = strncmp(entry->d_name, text, strlen(text)) == 0;
+        }
+        if (folder != NULL) {
+            closedir(folder);
+        }
+        if (found) {
+            x->ancestors[x->ancestors_count++] = id;
+        }
+    }
+    return RATOON_OK;
+}
+
 ratoon_status runner__schedule_load(runner__executor *x, ratoon_error *error)
 {
     x->stages = ratoon_pipeline_stage_count(x->facts.pipeline);
@@ -69,7 +102,7 @@ ratoon_status runner__schedule_load(runner__executor *x, ratoon_error *error)
         load_slot(x, i, &info, now_us);
     }
     load_wanted(x);
-    return RATOON_OK;
+    return load_ancestors(x, error);
 }
 
 void runner__schedule_ended(runner__executor *x, uint32_t stage, ratoon_stage_status status)
