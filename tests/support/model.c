@@ -203,6 +203,12 @@ static void stage_end(const model *m, model_run *r, unsigned stage, const model_
             s->status = RATOON_STAGE_FAILED; /* S04 */
             s->error_class = RATOON_CLASS_VALIDATION;
         }
+        for (unsigned i = 0; i < MODEL_ITEMS; i++) {
+            if (s->items[i] == MODEL_ITEM_FAILED) {
+                s->status = RATOON_STAGE_FAILED; /* R13; by which class is not said */
+                s->error_class = RATOON_CLASS_NONE;
+            }
+        }
     } else if (op->status == RATOON_STAGE_FAILED) {
         s->error_class = op->error_class;
     }
@@ -211,8 +217,10 @@ static void stage_end(const model *m, model_run *r, unsigned stage, const model_
         give_outputs(r, stage, op, &s->partial);
     } else if (s->status != RATOON_STAGE_CANCELLED) {
         give_outputs(r, stage, op, &s->out);
-        s->own = (model_state){0};
-        give_outputs(r, stage, op, &s->own);
+        if (op->values != 0) {
+            s->own = (model_state){0};
+            give_outputs(r, stage, op, &s->own);
+        }
     }
 }
 
@@ -226,42 +234,48 @@ static void cancel_stages(model_run *r)
     }
 }
 
-/* A stage was cancelled although nobody asked for that of the run: it did not get done, more is not
- * said. */
-static const unsigned stage_cancelled_open =
-    1u << RATOON_RUN_FAILED | 1u << RATOON_RUN_SUSPENDED | 1u << RATOON_RUN_CANCELLED;
-
-static bool any_cancelled(const model *m, const model_run *r)
+/* A stage was cancelled although nobody asked for that of the run: it did not get done; more is not
+ * said. Gives what that leaves open for the run, 0 where there is no such stage. */
+static unsigned cancelled_open(const model *m, const model_run *r)
 {
-    for (unsigned i = 0; i < model_pipeline_of(m, r)->count; i++) {
+    const model_pipeline *p = model_pipeline_of(m, r);
+    unsigned open = 0;
+    for (unsigned i = 0; i < p->count; i++) {
         if (r->stages[i].status == RATOON_STAGE_CANCELLED) {
-            return true;
+            open |=
+                1u << RATOON_RUN_FAILED | 1u << RATOON_RUN_SUSPENDED | 1u << RATOON_RUN_CANCELLED;
+            open |= p->stages[i].allow_failure ? 1u << RATOON_RUN_DEGRADED : 0;
         }
     }
-    return false;
+    return open;
 }
 
 static uint64_t finish(const model *m, model_run *r, bool interrupted)
 {
     const bool cancelling = r->status == RATOON_RUN_CANCELLING;
     const model_pipeline *p = model_pipeline_of(m, r);
+    uint64_t allowed = MODEL_OK;
     if (r->status != RATOON_RUN_RUNNING && !cancelling) {
         return MODEL_BIT(RATOON_ERR_ILLEGAL_TRANSITION);
     }
     for (unsigned i = 0; i < p->count; i++) {
         if (r->stages[i].status == RATOON_STAGE_RUNNING) {
-            if (!interrupted) {
+            if (cancelling) { /* the cancelling takes it along; L03 would allow to refuse it */
+                r->stages[i].status = RATOON_STAGE_CANCELLED;
+                allowed |= interrupted ? 0 : MODEL_BIT(RATOON_ERR_ILLEGAL_TRANSITION);
+            } else if (interrupted) {
+                r->stages[i].status = RATOON_STAGE_PENDING;
+            } else {
                 return MODEL_BIT(RATOON_ERR_ILLEGAL_TRANSITION);
             }
-            r->stages[i].status = RATOON_STAGE_PENDING;
         }
     }
     r->status = model_outcome(m, r);
     if (r->status == RATOON_RUN_SUSPENDED) {
         if (cancelling) {
             r->status = RATOON_RUN_CANCELLED;
-        } else if (any_cancelled(m, r)) {
-            r->open = stage_cancelled_open;
+        } else {
+            r->open = cancelled_open(m, r);
         }
     } else if (cancelling && (r->status == RATOON_RUN_FAILED || r->status != r->before_cancel)) {
         /* "cancelled (or the outcome that came first)": the request came before this outcome; or a
@@ -269,7 +283,7 @@ static uint64_t finish(const model *m, model_run *r, bool interrupted)
         r->open = 1u << r->status | 1u << RATOON_RUN_CANCELLED;
     }
     cancel_stages(r);
-    return MODEL_OK;
+    return allowed;
 }
 
 bool model_settle(model_run *r, ratoon_run_status got)
@@ -319,7 +333,8 @@ static uint64_t change(const model *m, model_run *r, const model_op *op)
         return MODEL_OK;
     }
     if (working && s->status == RATOON_STAGE_PENDING && op->kind == RATOON_OP_STAGE_END &&
-        op->status == RATOON_STAGE_CANCELLED) { /* L03 has it; that it also wants an attempt is fine */
+        op->status ==
+            RATOON_STAGE_CANCELLED) { /* L03 has it; that it also wants an attempt is fine */
         s->status = RATOON_STAGE_CANCELLED;
         return MODEL_OK | illegal;
     }
@@ -393,8 +408,8 @@ void model_interrupt(const model *m, model_run *r)
             r->stages[i].status = RATOON_STAGE_PENDING;
         }
     }
-    if (!cancelling && !model_failed_for_good(m, r) && any_cancelled(m, r)) {
-        r->open = stage_cancelled_open;
+    if (!cancelling && !model_failed_for_good(m, r)) {
+        r->open = cancelled_open(m, r);
     }
     r->status = model_failed_for_good(m, r) ? RATOON_RUN_FAILED
                 : cancelling                ? RATOON_RUN_CANCELLED

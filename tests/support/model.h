@@ -60,7 +60,7 @@ typedef struct model_stage {
     uint64_t not_before;
     model_state out;     /* what counts; of a committing stage also what was kept (R14) */
     model_state partial; /* of the last failed attempt */
-    model_state own;     /* of the attempt that was done, without what was kept */
+    model_state own;     /* of the last attempt that gave any and was done */
     model_item items[MODEL_ITEMS];
     bool committed[MODEL_ITEMS];
     ratoon_items_mode mode;

@@ -142,7 +142,8 @@ static void check_stage(model_sim *sim, int run, unsigned stage)
                    ratoon_stage_status_name(info.status), info.attempt,
                    ratoon_stage_status_name(s->status), s->attempt);
     }
-    if (s->status == RATOON_STAGE_FAILED && info.error_class != s->error_class) {
+    if (s->error_class != RATOON_CLASS_NONE && s->status == RATOON_STAGE_FAILED &&
+        info.error_class != s->error_class) {
         model_fail(sim, "run %d, s%u: class %s, should be %s", run, stage,
                    ratoon_class_name(info.error_class), ratoon_class_name(s->error_class));
     }

@@ -460,13 +460,12 @@ void model_branch(const model *m, const model_request *q, const model_plan *plan
             continue;
         }
         s->status = RATOON_STAGE_PENDING;
-        s->own = (model_state){0};
         /* also what `only` leaves out: it comes after the stage if a resumption executes it */
         branch_items(p, r, q, plan, i, s);
         /* R14 keeps what a committing stage without items put into the state; with items they are
          * what is kept, and the stage gathers from them again. */
         if (!p->stages[i].commits || has_items(&r->stages[i]) || q->destructive) {
-            s->out = (model_state){0};
+            s->out = s->own = (model_state){0};
         }
     }
     give_values(q, after->index, &after->edits);
