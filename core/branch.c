@@ -23,7 +23,7 @@ static int32_t map_stage(mapping *m, uint32_t index, const char *name)
     if (m->same) {
         return (int32_t)index;
     }
-    const size_t next = (size_t)(m->last + 1);
+    const size_t next = (size_t)m->last + 1U;
     if (next < m->to->stages_count && strcmp(m->to->stages[next].pub.name, name) == 0) {
         m->last = (int32_t)next;
         return m->last;
@@ -132,6 +132,7 @@ static ratoon__stage *reused_stage(const ratoon__run *parent, const ratoon__stag
     s->reused_from = parent->fixed->id;
     s->ever_started = false;
     s->attempt = 0;
+    s->tally = (ratoon__tally){0};
     s->started_at = 0;
     s->ended_at = 0;
     s->not_before = 0;

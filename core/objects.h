@@ -10,7 +10,7 @@
 
 /* ---- values and what is made of them ---- */
 ratoon__value *ratoon__value_new(const ratoon__value_ref *ref);
-ratoon__value *ratoon__value_share(const ratoon__value *v);
+ratoon__value *ratoon__value_share(const ratoon__value *object);
 void ratoon__value_unref(const ratoon__value *v); /* NULL is fine, here and below */
 
 typedef struct ratoon__origin { /* who produced outputs */
@@ -20,28 +20,28 @@ typedef struct ratoon__origin { /* who produced outputs */
 /* Takes the caller's reference to `below` where it succeeds. */
 ratoon__outputs *ratoon__outputs_new(const ratoon__origin *origin, ratoon__values values,
                                      ratoon__outputs *below);
-ratoon__outputs *ratoon__outputs_ref(const ratoon__outputs *o);
+ratoon__outputs *ratoon__outputs_ref(const ratoon__outputs *object);
 void ratoon__outputs_unref(ratoon__outputs *o);
 
 /* `base` (may be NULL) with one more layer, whose reference it takes where it succeeds. */
 ratoon__edits *ratoon__edits_new(const ratoon__edits *base, ratoon__outputs *layer);
-ratoon__edits *ratoon__edits_ref(const ratoon__edits *e);
+ratoon__edits *ratoon__edits_ref(const ratoon__edits *object);
 void ratoon__edits_unref(ratoon__edits *e);
 
 ratoon__stage_failure *ratoon__failure_new(const ratoon__failure *f);
-ratoon__stage_failure *ratoon__failure_ref(const ratoon__stage_failure *f);
+ratoon__stage_failure *ratoon__failure_ref(const ratoon__stage_failure *object);
 void ratoon__failure_unref(ratoon__stage_failure *f);
 
 /* Sorted, each key once. */
 ratoon__strings *ratoon__strings_new(const char *const *keys, size_t count);
 bool ratoon__strings_has(const ratoon__strings *s, const char *key); /* NULL has none */
-ratoon__strings *ratoon__strings_ref(const ratoon__strings *s);
+ratoon__strings *ratoon__strings_ref(const ratoon__strings *object);
 void ratoon__strings_unref(ratoon__strings *s);
 
 ratoon__runs *ratoon__runs_alloc(uint32_t count); /* ids to be filled in */
 /* `base` (may be NULL) with one more pair of run and root. */
 ratoon__runs *ratoon__runs_new(const ratoon__runs *base, ratoon_id run, ratoon_id root);
-ratoon__runs *ratoon__runs_ref(const ratoon__runs *r);
+ratoon__runs *ratoon__runs_ref(const ratoon__runs *object);
 void ratoon__runs_unref(ratoon__runs *r);
 
 /* ---- items ---- */
@@ -55,7 +55,7 @@ typedef struct ratoon__item_init {
     uint32_t attempt;
 } ratoon__item_init;
 ratoon__item *ratoon__item_new(const ratoon__item_init *init);
-ratoon__item *ratoon__item_ref(const ratoon__item *item);
+ratoon__item *ratoon__item_ref(const ratoon__item *object);
 void ratoon__item_unref(const ratoon__item *item);
 /* Like ratoon__items_put(), but takes the caller's reference to `m` as well and changes in place
  * what nobody else holds. NULL when out of memory; then `m` and `item` are released. */

@@ -47,7 +47,8 @@ START_TEST(test_mem_error_message_is_cut_between_characters)
     static char text[8192];
     static ratoon_error error;
     for (size_t i = 0; i + 2 < sizeof text; i += 2) {
-        memcpy(text + i, "é", 2);
+        text[i] = '\xC3'; /* é */
+        text[i + 1] = '\xA9';
     }
     error.line = 7;
     ck_assert_int_eq(ratoon__fail(&error, RATOON_ERR_IO, "x%s", text), RATOON_ERR_IO);
