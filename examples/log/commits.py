@@ -2,10 +2,14 @@
 """Prints the commits of a store with their bytes, for programs that read the log themselves.
 
     commits.py STORE [LINEAGE]
+    commits.py STORE --value DIGEST
 
 One line a commit, in the order of lineage and number:
 
     LINEAGE NUMBER POSITION SHA256 BASE64
+
+--value prints the bytes of a stored value, such as the canonical form of a pipeline, or an output
+that is too large to stand in its event.
 
 The bytes are asked of the process that owns the store, through its socket (docs/format.md). Where
 nobody has the store open, `ratoon --store STORE watch` in another terminal does.
@@ -20,8 +24,8 @@ import sys
 import uuid
 
 MAGIC = 0x6E6F6F7461720001
-VERSION = 1
-HELLO, READ = 1, 4
+VERSIONS = (1, 2)  # of the protocol; what is asked here is the same in both
+HELLO, READ, VALUE_GET = 1, 4, 7
 
 
 def connect(store):
@@ -47,22 +51,32 @@ def receive(connection, size):
 
 
 def ask(connection, operation, fields):
-    """Sends one request and returns the fields of its answer."""
+    """Sends one request; the status and the fields of its answer."""
     connection.sendall(struct.pack("<IHHQ", 16 + len(fields), operation, 0, 1) + fields)
     size, _, status, _ = struct.unpack("<IHHQ", receive(connection, 16))
-    answer = receive(connection, size - 16)
-    if status != 0:
-        sys.exit(f"the owner of the store refused, with status {status}")
-    return answer
+    return status, receive(connection, size - 16)
+
+
+def greet(store):
+    """A connection on which both sides speak the same version."""
+    for version in VERSIONS:
+        connection = connect(store)
+        status, _ = ask(connection, HELLO, struct.pack("<QQ", MAGIC, version))
+        if status == 0:
+            return connection
+        connection.close()
+    sys.exit("the owner of the store speaks another version of the protocol")
 
 
 def commits(connection, lineage, one):
     """(lineage, number, position, bytes) of each; the owner answers in pages."""
     number, more = 0, 1
     while more:
-        answer = ask(
+        status, answer = ask(
             connection, READ, lineage.bytes + struct.pack("<QQQ", number, int(one), 0)
         )
+        if status != 0:
+            sys.exit(f"the owner of the store can't read it: status {status}")
         count, more = struct.unpack_from("<QQ", answer)
         at = 16
         for _ in range(count):
@@ -74,11 +88,21 @@ def commits(connection, lineage, one):
         number += 1
 
 
+def print_value(store, digest):
+    status, answer = ask(greet(store), VALUE_GET, bytes.fromhex(digest))
+    if status != 0:
+        sys.exit(f"the store has no value {digest}")
+    (size,) = struct.unpack_from("<Q", answer)
+    sys.stdout.buffer.write(answer[8 : 8 + size])
+
+
 def main():
+    if len(sys.argv) == 4 and sys.argv[2] == "--value":
+        print_value(sys.argv[1], sys.argv[3])
+        return
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__.strip())
-    connection = connect(sys.argv[1])
-    ask(connection, HELLO, struct.pack("<QQ", MAGIC, VERSION))
+    connection = greet(sys.argv[1])
     one = len(sys.argv) == 3
     lineage = uuid.UUID(sys.argv[2]) if one else uuid.UUID(int=0)
     for which, number, position, data in commits(connection, lineage, one):

@@ -4,6 +4,7 @@ decoded by classes that flatc makes from the schema, their chain checked with ha
 import base64
 import hashlib
 import importlib
+import json
 import os
 import re
 import shutil
@@ -128,6 +129,22 @@ class LogReadByPython(PipelineTest):
             [(e["commit"], e["event"], e["run"], e["type"]) for e in told],
             [(c, n, r, type_of(name)) for c, n, r, name in seen],
         )
+
+    def test_R01_the_definition_is_kept_by_its_digest(self):
+        owner = self.start_ratoon("--store", ".ratoon", "watch")
+        self.until_file(".ratoon/socket")
+        digest = self.run_json("show", self.parent)["digest"]
+        canonical = subprocess.run(
+            [READER, self.path(".ratoon"), "--value", digest], stdout=subprocess.PIPE, check=True
+        ).stdout
+        owner.terminate()
+        owner.communicate()
+        self.assertEqual(hashlib.sha256(canonical).hexdigest(), digest)
+        definition = json.loads(canonical)
+        self.assertEqual(definition["stages"][1]["foreach"], "list")
+        self.assertEqual(definition["stages"][1]["grace"], "10s")
+        again = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        self.assertEqual(again.encode(), canonical)
 
     def test_Q01_a_changed_byte_breaks_the_chain(self):
         lines = self.lines(self.parent)
