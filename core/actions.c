@@ -19,11 +19,12 @@ static ratoon_status retry_action(const ratoon__lineage *l, const ratoon__run *r
     }
     out->retry = plan.refusals_count == 0;
     out->retry_why_not = out->retry ? "" : plan.refusals[0].message;
+    out->requested_stage = plan.requested;
     out->from_stage = plan.effective;
     ratoon__buf_free(&plan.canonical);
-    if (plan.effective >= 0) {
+    if (plan.requested >= 0) {
         const ratoon__stage_failure *failure =
-            ratoon__run_stage_at(r, (uint32_t)plan.effective)->failure;
+            ratoon__run_stage_at(r, (uint32_t)plan.requested)->failure;
         out->suggested = failure == NULL ? NULL : failure->f.suggested;
         out->suggested_count = failure == NULL ? 0 : failure->f.suggested_count;
     }
@@ -47,7 +48,7 @@ ratoon_status ratoon__actions_of(const ratoon__lineage *l, const ratoon__run *r,
 {
     const ratoon__facts facts = {.now_us = l->last_time_us, .store_max_depth = store_max_depth};
     ratoon_error error;
-    ratoon__actions actions = {.from_stage = -1};
+    ratoon__actions actions = {.requested_stage = -1, .from_stage = -1};
     if (retry_action(l, r, &facts, arena, &actions) != RATOON_OK) {
         return RATOON_ERR_NO_MEMORY;
     }

@@ -181,7 +181,8 @@ ratoon_status ratoon__claims_consumed(const ratoon__lineage *l, ratoon__arena *a
 typedef struct ratoon__actions { /* why_not: "" where available; in the arena */
     bool retry, cancel, resume;
     const char *retry_why_not, *cancel_why_not, *resume_why_not;
-    int32_t from_stage; /* what a retry without a stage starts from, -1 */
+    int32_t requested_stage; /* what a retry without a stage asks for, -1 */
+    int32_t from_stage;      /* and starts from: another one where that is a validator (R11) */
     const ratoon__override *suggested;
     size_t suggested_count;
 } ratoon__actions;

@@ -69,8 +69,9 @@ static json_t *json_actions(ratoon_store *s, const ratoon__lineage *l, const rat
     if (ratoon__actions_of(l, r, ratoon__store_max_depth(s), &arena, &a) == RATOON_OK) {
         const char *no = a.retry_why_not;
         doc = json_pack(
-            "{s:{s:b,s:o,s:o,s:o},s:{s:b,s:o},s:{s:b,s:o}}", "retry", "available", a.retry,
-            "why_not", a.retry ? json_null() : ratoon__json_text(no), "from_stage",
+            "{s:{s:b,s:o,s:o,s:o,s:o},s:{s:b,s:o},s:{s:b,s:o}}", "retry", "available", a.retry,
+            "why_not", a.retry ? json_null() : ratoon__json_text(no), "requested_stage",
+            ratoon__json_stage(r->pipeline, a.requested_stage), "from_stage",
             ratoon__json_stage(r->pipeline, a.from_stage), "suggested_overrides",
             ratoon__json_suggested(r->pipeline, a.suggested, a.suggested_count), "cancel",
             "available", a.cancel, "why_not",

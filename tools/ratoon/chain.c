@@ -63,7 +63,7 @@ static bool create(app *a, const ratoon_run_info *info, const json_t *run, const
     ratoon_error error = {0};
     size_t count = 0;
     const json_t *retry = json_object_get(json_object_get(run, "actions"), "retry");
-    const char *from = doc_string(retry, "from_stage");
+    const char *from = doc_string(retry, "requested_stage");
     ratoon_pair *params = pairs_of(suggested, &count);
     char *cause = cause_of(run, from, suggested);
     error.code = ratoon_run_pipeline(a->store, info->id, &pipeline, &error);

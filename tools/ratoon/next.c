@@ -33,7 +33,7 @@ void next_put(FILE *out, const app *a, const json_t *run, const char *action)
     }
     fprintf(out, "%s %s", action, doc_string(run, "id"));
     const json_t *retry = strcmp(action, "retry") == 0 ? action_of(run, action) : NULL;
-    const char *from = doc_string(retry, "from_stage");
+    const char *from = doc_string(retry, "requested_stage");
     if (*from != '\0') {
         fputs(" --from ", out);
         text_put_quoted(out, from);
@@ -71,7 +71,7 @@ char *next_names(const json_t *names)
 char *next_retry_effect(const app *a, const json_t *run)
 {
     const json_t *retry = action_of(run, "retry");
-    const char *from = doc_string(retry, "from_stage");
+    const char *from = doc_string(retry, "requested_stage");
     ratoon_retry_options options = RATOON_RETRY_OPTIONS_INIT;
     ratoon_buffer json = {0};
     size_t refusals = 0;
