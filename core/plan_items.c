@@ -356,6 +356,7 @@ void ratoon__plan_items_counts(planning *c)
         }
         ratoon__plan_items counts = count_items(c, i);
         counts.drop += dropped ? 1 : 0;
+        counts.known = counts.known || dropped; /* it has no items, only its output */
         plan->items[plan->items_count++] = counts;
         plan->committed_dropped += counts.drop;
     }

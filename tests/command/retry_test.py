@@ -85,6 +85,27 @@ class Retry(PipelineTest):
         self.assertEqual((run["requested_stage"], run["from_stage"]), ("review", "draft"))
         self.assertEqual(self.ran(), ["draft", "review"])
 
+    def test_R11_E09_the_command_to_go_on_after_a_failed_validator_works(self):
+        self.pipeline(
+            "pipeline: v\nparams:\n  size: {type: int, default: 8, min: 1}\nstages:\n"
+            "  - {name: gen, shell: true, run: 'echo gen >> ran'}\n"
+            "  - {name: val, validates: gen, shell: true, adjust: {OOM: {size: {op: halve}}},\n"
+            "     run: '[ $RATOON_PARAM_SIZE -lt 8 ] || { echo CUDA out of memory >&2; exit 1; }'}\n"
+        )
+        result = self.run_ratoon("run", "p.yaml").expect_exit(1)
+        run = self.run_json("show", "@last")
+        retry = run["actions"]["retry"]
+        self.assertEqual((retry["requested_stage"], retry["from_stage"]), ("val", "gen"))
+        self.assertEqual(list(retry["suggested_overrides"]), ["size"])
+        command = f"ratoon retry {run['id']} --from val --param size=4"
+        result.expect_stderr(f"go on with: {command}\n").expect_stderr("runs gen, val")
+        self.ran()
+        self.run_ratoon(*command.split()[1:]).expect_exit(0)
+        self.assertEqual(self.ran(), ["gen"])
+        # So does the automatic retry.
+        self.run_ratoon("run", "p.yaml", "--auto-retry", 1).expect_exit(0)
+        self.assertEqual(self.ran(), ["gen", "gen"])
+
     def test_R12_a_bad_override_is_refused(self):
         parent = self.failed()
         self.refused("PARAM_INVALID", "retry", parent, "--param", "size=3")
@@ -149,6 +170,19 @@ class Items(PipelineTest):
         plan = self.json("retry", self.parent, "--dry-run")["plan"]
         items = plan["items"]["each"]
         self.assertEqual((items["keep"], items["run"], items["drop"]), (2, 1, 0))
+
+    def test_R14_the_preview_counts_the_output_that_destructive_drops(self):
+        self.pipeline(
+            "pipeline: c\nstages:\n  - {name: a, run: ['true']}\n"
+            "  - {name: b, commits: true, shell: true, run: 'echo k=1 > $RATOON_OUTPUT'}\n"
+        )
+        self.run_ratoon("run", "p.yaml").expect_exit(0)
+        preview = ("retry", "@last", "--from", "a", "--rerun", "--dry-run")
+        self.assertEqual(self.json(*preview)["plan"]["items"], {})
+        self.assertEqual(
+            self.json(*preview, "--destructive")["plan"]["items"],
+            {"b": {"keep": 0, "run": 0, "reset": 0, "drop": 1}},
+        )
 
     def test_logs_of_items(self):
         self.run_json("retry", self.parent, "--param", "bad=")
