@@ -441,7 +441,7 @@ ratoon_status ratoon_run_find(ratoon_store *store, const char *spec, ratoon_id *
                    ? ratoon__fail(error, status, "this store has no runs yet")
                    : status;
     }
-    if (strncmp(spec, "@subject:", 9) == 0) {
+    if (strncmp(spec, "@subject:", 9) == 0 && spec[9] != '\0') {
         return find_subject(store, spec + 9, out, error);
     }
     return find_prefix(store, spec, out, error);

@@ -82,6 +82,14 @@ class Run(PipelineTest):
         result.expect_stderr("warning: ")
         self.assertEqual(self.run_json("show", "@last")["status"], "degraded")
 
+    def test_E09_what_goes_on_does_not_name_a_forgiven_failure(self):
+        self.pipeline(
+            "pipeline: d\nstages:\n  - {name: a, run: ['false'], allow_failure: true}\n"
+            "  - {name: b, run: ['true']}\n"
+        )
+        self.run_ratoon("run", "p.yaml", "--until", "a").expect_exit(9)
+        self.run_ratoon("resume", "@last").expect_exit(0).expect_stderr("goes on: runs b\n")
+
     def test_R12_parameters_are_checked_before_anything_is_appended(self):
         self.pipeline(CHAIN)
         for value in ("7", "128", "x", ""):

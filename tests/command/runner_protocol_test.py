@@ -346,6 +346,16 @@ class Secrets(Runner):
         for name, data in self.everything():
             self.assertNotIn(b"hunter-42", data, name)
 
+    def test_E08_secrets_are_masked_as_ascii_json_too(self):
+        self.stage(
+            r"""printf '%s\n' '"gr\u00fc\u00df \ud83d\ude00"' '"gr\u00FC\u00DF \uD83D\uDE00"'"""
+        )
+        with open(self.path("p.yaml"), "a") as file:
+            file.write("params:\n  pw: {type: string, secret: true}\n")
+        run = self.execute("p.yaml", env={"RATOON_SECRET_PW": "grüß 😀"})
+        out = self.logs(run).stdout.splitlines()
+        self.assertEqual(out, ['"***"', '"***"'])
+
     def test_E08_a_missing_secret_is_refused_before_anything_starts(self):
         self.secret("touch ran")
         os.remove(self.path("ran"))

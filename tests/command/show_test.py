@@ -40,6 +40,11 @@ class Family(PipelineTest):
         self.refused("NOT_FOUND", "show", "@subject:nobody", code=3)
         self.refused("NOT_FOUND", "show", "zzzz", code=3)
 
+    def test_a_subject_without_a_name_names_no_run(self):
+        self.pipeline(CHAIN)
+        self.run_ratoon("run", "p.yaml").expect_exit(0)
+        self.refused("NOT_FOUND", "show", "@subject:", code=3)
+
     def test_L09_list_is_newest_first_and_filtered(self):
         runs = self.runs()
         self.assertEqual([run["id"] for run in runs], [self.child, self.root])

@@ -43,9 +43,9 @@ static void announce(const app *a, const json_t *run, const ratoon_pipeline *pip
     json_array_foreach(json_object_get(run, "stages"), i, stage)
     {
         const char *status = doc_string(stage, "status");
-        json_t *list = strcmp(status, "reused") == 0                                 ? reused
-                       : ratoon_stage_status_done(ratoon_stage_status_parse(status)) ? NULL
-                                                                                     : ran;
+        json_t *list = strcmp(status, "reused") == 0    ? reused
+                       : strcmp(status, "pending") == 0 ? ran
+                                                        : NULL; /* done, or forgiven */
         finished += list == NULL;
         if (list != NULL && is_wanted(pipeline, until, doc_string(stage, "name"))) {
             json_array_append(list, json_object_get(stage, "name"));

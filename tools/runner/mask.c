@@ -36,8 +36,8 @@ static uint32_t next_character(const unsigned char **at)
 /* As JSON in ASCII, which is what many libraries write: json is the same with fewer escapes. */
 static void add_ascii(runner__mask *mask, const runner__text *json)
 {
-    static const char *const formats[] = {"\\u%04x", "\\u%04X"};
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+    for (int capitals = 0; capitals < 2; capitals++) {
+        const char *format = capitals ? "\\u%04X" : "\\u%04x";
         runner__text ascii = {0};
         const unsigned char *p = (const unsigned char *)json->data + 1;
         const unsigned char *end = (const unsigned char *)json->data + json->size - 1;
@@ -45,10 +45,10 @@ static void add_ascii(runner__mask *mask, const runner__text *json)
         while (p < end) {
             const uint32_t c = next_character(&p);
             if (c >= 0x10000) {
-                runner__text_format(&ascii, formats[i], 0xd7c0 + (c >> 10));
-                runner__text_format(&ascii, formats[i], 0xdc00 + (c & 0x3ff));
+                runner__text_format(&ascii, format, 0xd7c0 + (c >> 10));
+                runner__text_format(&ascii, format, 0xdc00 + (c & 0x3ff));
             } else if (c >= 0x80) {
-                runner__text_format(&ascii, formats[i], c);
+                runner__text_format(&ascii, format, c);
             } else {
                 const char byte = (char)c;
                 runner__text_add(&ascii, &byte, 1);
