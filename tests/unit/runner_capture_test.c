@@ -96,14 +96,14 @@ START_TEST(test_E07_capture_paths_stay_in_their_folder)
 {
     ratoon_id run = {{1}};
     char path[4096];
-    runner_capture_path("/s", run, "extract", 3, NULL, 1, path, sizeof(path));
+    ratoon_capture_path("/s", run, "extract", 3, NULL, 1, path, sizeof(path));
     ck_assert_str_eq(path, "/s/output/01000000-0000-0000-0000-000000000000/extract/3.out");
-    runner_capture_path("/s", run, "../..", 1, "../x/y", 2, path, sizeof(path));
+    ratoon_capture_path("/s", run, "../..", 1, "../x/y", 2, path, sizeof(path));
     ck_assert_ptr_null(strstr(path, "/../"));
     char name[256];
     memset(name, '/', 255);
     name[255] = '\0';
-    runner_capture_path("/s", run, name, 1, NULL, 1, path, sizeof(path));
+    ratoon_capture_path("/s", run, name, 1, NULL, 1, path, sizeof(path));
     ck_assert_uint_lt(strlen(path), 300);
 }
 END_TEST

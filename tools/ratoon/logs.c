@@ -68,7 +68,7 @@ static FILE *open_capture(const app *a, const place *p, uint32_t attempt, const 
                           int stream)
 {
     char path[PATH_MAX];
-    runner_capture_path(ratoon_store_path(a->store), p->run, p->stage, attempt, item, stream, path,
+    ratoon_capture_path(ratoon_store_path(a->store), p->run, p->stage, attempt, item, stream, path,
                         sizeof path);
     return fopen(path, "re");
 }

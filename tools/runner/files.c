@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STAGE_FOLDER_MAX 200 /* characters of a stage's name in a path before it is hashed */
 
 int runner__make_folder(const char *path)
 {
@@ -156,47 +155,4 @@ void runner__hash_text(const void *data, size_t size, size_t bytes, char *out)
     unsigned int length = sizeof(digest);
     (void)EVP_Digest(data, size, digest, &length, EVP_sha256(), NULL);
     runner__hex(digest, bytes, out);
-}
-
-/* A stage's name as one path component: whatever is not plain is percent-encoded. */
-static void add_stage_folder(runner__text *path, const char *stage)
-{
-    runner__text name = {0};
-    for (const char *p = stage; *p != '\0'; p++) {
-        bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                     (*p >= '0' && *p <= '9') || *p == '_' || *p == '-' ||
-                     (*p == '.' && p != stage);
-        if (plain) {
-            runner__text_add(&name, p, 1);
-        } else {
-            runner__text_format(&name, "%%%02X", (unsigned char)*p);
-        }
-    }
-    if (name.size > STAGE_FOLDER_MAX) {
-        char hash[33];
-        runner__hash_text(stage, strlen(stage), 16, hash);
-        name.size = STAGE_FOLDER_MAX - sizeof(hash);
-        runner__text_format(&name, "~%s", hash);
-    }
-    runner__text_add(path, name.data, name.size);
-    runner__text_free(&name);
-}
-
-void runner_capture_path(const char *store_path, ratoon_id run, const char *stage, uint32_t attempt,
-                         const char *item, int stream, char *path, size_t size)
-{
-    char id[RATOON_ID_TEXT];
-    ratoon_id_format(run, id);
-    runner__text text = {0};
-    runner__text_format(&text, "%s/output/%s/", store_path, id);
-    add_stage_folder(&text, stage);
-    runner__text_format(&text, "/%u", attempt);
-    if (item != NULL) {
-        char hash[33];
-        runner__hash_text(item, strlen(item), 16, hash);
-        runner__text_format(&text, ".%s", hash);
-    }
-    runner__text_str(&text, stream == 1 ? ".out" : ".err");
-    (void)snprintf(path, size, "%s", text.data);
-    runner__text_free(&text);
 }

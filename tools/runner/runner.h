@@ -60,11 +60,6 @@ char *const *runner_context_env(const runner_context *context);
 const char *runner_context_cwd(const runner_context *context);
 void runner_context_free(runner_context *context);
 
-/* Paths of the captured output of an attempt; item NULL for a stage without items. stream 1 or 2.
- * The text is cut to `size`. */
-void runner_capture_path(const char *store_path, ratoon_id run, const char *stage, uint32_t attempt,
-                         const char *item, int stream, char *path, size_t size);
-
 /* Entry point of the supervisor: the command calls this first thing when argv[1] is
  * "__supervise". Does not return unless the arguments are wrong. */
 int runner_supervisor_main(int argc, char **argv);

@@ -270,7 +270,7 @@ static void open_captures(runner__task *task)
     const runner__facts *facts = &a->x->facts;
     char path[PATH_MAX_BYTES];
     for (int stream = 1; stream <= 2; stream++) {
-        runner_capture_path(facts->store_path, facts->run, a->def->name, a->number, task->item,
+        ratoon_capture_path(facts->store_path, facts->run, a->def->name, a->number, task->item,
                             stream, path, sizeof(path));
         runner__capture *capture =
             runner__capture_new(path, RUNNER__CAPTURE_MAX, task->item != NULL);
