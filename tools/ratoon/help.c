@@ -25,7 +25,8 @@ static const struct {
 
 static const char run_names[] =
     "A run is named by its id, by a unique prefix of at least 4 characters, by @last, by "
-    "@subject:NAME (the subject's newest) or @subject:NAME:ok (its newest that succeeded).";
+    "@subject:NAME (the subject's newest) or @subject:NAME:ok (its newest that succeeded or is "
+    "degraded).";
 
 static void put_wrapped(FILE *out, const char *text, size_t width)
 {
