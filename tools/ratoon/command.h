@@ -29,6 +29,9 @@ extern const command commands[];
 extern const command_option global_options[];
 
 const command *command_find(const char *name);
+/* Keeps the nearer of two candidates for what was typed: a name that begins with it, or one with
+ * few differences for its length. *distance: of *best, at first a large number. */
+void name_consider(const char *typed, const char *name, const char **best, unsigned *distance);
 /* The known name nearest to one that isn't known, or NULL where none is near. */
 const char *command_nearest(const char *name);
 /* Fewest and most positional arguments; SIZE_MAX: any number. */
@@ -44,8 +47,8 @@ size_t args_count(const args *a);             /* positional arguments */
 const char *args_at(const args *a, size_t i); /* NULL behind the last */
 bool args_has(const args *a, const char *option);
 const char *args_get(const args *a, const char *option); /* last value, NULL: not given */
-/* Value i of a repeatable option, NULL behind the last. */
-const char *args_nth(const args *a, const char *option, size_t i);
+/* Value n of a repeatable option, NULL behind the last. */
+const char *args_nth(const args *a, const char *option, size_t n);
 size_t args_times(const args *a, const char *option);
 /* Option i as it was given, in order; *value NULL for a flag. False behind the last. */
 bool args_given(const args *a, size_t i, const char **option, const char **value);

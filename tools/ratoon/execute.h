@@ -16,14 +16,14 @@ struct runner_result;
 int execute_chain(app *a, ratoon_id *run, uint64_t epoch, uint32_t jobs,
                   struct runner_result *result);
 /* Prints a run that was not executed now, and gives the exit code of its status. */
-int execute_report(const app *a, ratoon_id run, int signal);
+int execute_report(const app *a, ratoon_id id, int signal);
 /* Starts a suspended or queued run and executes it. */
 int execute_start(app *a, ratoon_id run, const ratoon_start_options *options, uint32_t jobs);
 
 /* ---- chain.c (A05) ---- */
 
 /* After a run that failed: creates the automatic retry that is due. False: none is. */
-bool chain_next(app *a, ratoon_id run, ratoon_created *next);
+bool chain_next(app *a, ratoon_id id, ratoon_created *next);
 
 /* ---- queue.c (R08) ---- */
 
