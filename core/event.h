@@ -11,7 +11,7 @@ typedef struct ratoon__value_ref {
     const char *media_type; /* never NULL */
     ratoon_digest digest;   /* always set */
     uint64_t size;
-    const void *data;       /* NULL: stored by digest */
+    const void *data; /* NULL: stored by digest */
 } ratoon__value_ref;
 
 typedef struct ratoon__values {
@@ -42,10 +42,10 @@ typedef struct ratoon__edit { /* R24; also partial outputs that were included (S
 typedef struct ratoon__stage_plan {
     uint32_t stage; /* index in the branch's pipeline */
     ratoon_items_mode mode;
-    bool keep_done;      /* done items of the parent are kept (but the listed ones) */
-    bool keep_committed; /* committed items are kept in any case */
-    bool keep_failed;    /* failed ones stay as they are, for LISTED */
-    bool keep_outputs;   /* R14: a committing stage without items: its old output stays */
+    bool keep_done;            /* done items of the parent are kept (but the listed ones) */
+    bool keep_committed;       /* committed items are kept in any case */
+    bool keep_failed;          /* failed ones stay as they are, for LISTED */
+    bool keep_outputs;         /* R14: a committing stage without items: its old output stays */
     const char *const *listed; /* for LISTED; also protected keys are not here */
     size_t listed_count;
     const char *const *kept; /* more keys that are kept: protected by a committed item downstream */
@@ -92,12 +92,12 @@ const char *ratoon__event_type_name(ratoon__event_type type); /* "" for an unkno
 typedef struct ratoon__run_created {
     ratoon_id root, parent; /* parent zero for a root; then root is the run itself */
     uint32_t depth, number;
-    uint32_t max_depth; /* the limit in force when it was created */
+    uint32_t max_depth;       /* the limit in force when it was created */
     ratoon_run_status status; /* QUEUED or RUNNING (then executor and epoch 1) */
     const char *pipeline_name;
     uint64_t pipeline_version;
-    ratoon_digest pipeline_digest; /* its canonical form is a stored value */
-    const char *base_dir, *file;   /* may be NULL */
+    ratoon_digest pipeline_digest;              /* its canonical form is a stored value */
+    const char *base_dir, *file;                /* may be NULL */
     const char *subject, *scope, *external_ref; /* may be NULL */
     const ratoon__param *params;
     size_t params_count;
@@ -107,15 +107,15 @@ typedef struct ratoon__run_created {
     const char *actor, *reason, *cause; /* may be NULL */
     bool automatic;
     int32_t auto_retry;
-    const char *key; /* idempotency key, may be NULL */
+    const char *key;       /* idempotency key, may be NULL */
     ratoon_digest request; /* of the request, for R09 */
     int32_t until;
     ratoon_id executor;
     uint64_t target;
     /* of a branch only: */
-    uint64_t parent_event; /* event number in the lineage that it springs from */
+    uint64_t parent_event;                    /* event number in the lineage that it springs from */
     int32_t requested_stage, effective_stage; /* indices, -1: none */
-    const char *boundary; /* "before:STAGE" */
+    const char *boundary;                     /* "before:STAGE" */
     bool rerun, only, destructive, queued_by_request;
     ratoon_items_mode items_mode;
     const ratoon__override *overrides;

@@ -294,8 +294,8 @@ json_t *ratoon__json_event(const ratoon__commit *commit, size_t i, const ratoon_
     bool of_stage = stage_data(data, p, e, &stage);
     return json_pack("{s:o,s:I,s:I,s:o,s:o,s:s,s:o,s:o}", "lineage",
                      ratoon__json_id(commit->lineage), "commit", (json_int_t)commit->number,
-                     "event", (json_int_t)commit->first_event + (json_int_t)i, "run", ratoon__json_id(e->run),
-                     "time", ratoon__json_time(commit->time_us), "type",
+                     "event", (json_int_t)commit->first_event + (json_int_t)i, "run",
+                     ratoon__json_id(e->run), "time", ratoon__json_time(commit->time_us), "type",
                      ratoon__event_type_name(e->type), "stage",
                      of_stage ? ratoon__json_stage(p, (int32_t)stage) : json_null(), "data", data);
 }

@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-
 int runner__make_folder(const char *path)
 {
     if (mkdir(path, 0700) == 0) {
