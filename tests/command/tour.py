@@ -18,7 +18,7 @@ DURATION = re.compile(r"(?<![\w.])(?:\d+(?:\.\d+)?(?:ms|µs|s|m|h|d) ?)+(?![\w-]
 COUNTS = re.compile(r"\b\d+ commits, \d+ events")
 PARTS = re.compile(r"(?:^`([\w./-]+)`:\n\n?)?^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What is not left on a terminal: progress and remarks.
-REMARKS = ("ratoon: ", "hint: ", "▶ ", "✔ ", "▲ ", "✘ ", "↻ ")
+REMARKS = ("ratoon: ", "Killed", "hint: ", "▶ ", "✔ ", "▲ ", "✘ ", "↻ ")
 
 
 class Normal:
