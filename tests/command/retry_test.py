@@ -260,6 +260,9 @@ class Changed(PipelineTest):
             "PIPELINE_CHANGED", "retry", self.parent, "--file", "p.yaml", "--param", "fail="
         )
         self.assertIn("two", error["message"])
+        preview = self.run_ratoon("retry", self.parent, "--file", "p.yaml", "--dry-run")
+        preview.expect_exit(4).expect_stdout("stages.two.run: ")
+        self.assertNotIn("\\n", preview.stdout)
         run = self.run_json(
             "retry", self.parent, "--file", "p.yaml", "--accept-changes", "--param", "fail="
         )

@@ -195,6 +195,7 @@ class Text(PipelineTest):
             self.assertNotIn("\x1b", text)
             self.assertNotIn("\x07", text)
         run.expect_stdout("\\x1b]0;title\\x07")
+        self.run_ratoon("list").expect_stdout("s\\x1b]0;title\\x07")
         run.expect_stdout("\\x1b[31mred")
         self.assertEqual(self.run_json("show", "@last")["subject"], "s\x1b]0;title\x07")
 

@@ -4,26 +4,6 @@
 
 #include <string.h>
 
-/* A message may have several lines (differences, a chain of runs); on stderr it has one. */
-static void put_message(FILE *out, const char *text)
-{
-    size_t length = strlen(text);
-    while (length > 0 && text[length - 1] == '\n') {
-        length--;
-    }
-    for (size_t i = 0; i < length;) {
-        const char *end = memchr(text + i, '\n', length - i);
-        const size_t part = end != NULL ? (size_t)(end - text) - i : length - i;
-        text_put(out, text + i, part, false);
-        i += part;
-        if (end != NULL) {
-            const bool joined = part > 0 && strchr(":;,", text[i - 1]) != NULL;
-            fputs(joined ? " " : "; ", out);
-            i++;
-        }
-    }
-}
-
 static json_t *details_of(const ratoon_error *error)
 {
     json_t *details = json_object();
@@ -69,11 +49,11 @@ int app_fail(const app *a, const ratoon_error *error)
     fflush(stdout);
     fprintf(stderr, "ratoon: %s%s%s: ", text_style_on(colored, STYLE_RED), ratoon_status_name(code),
             text_style_off(colored));
-    put_message(stderr, message);
+    text_put_message(stderr, message);
     fputc('\n', stderr);
     if (error->hint[0] != '\0') {
         fputs("hint: ", stderr);
-        put_message(stderr, error->hint);
+        text_put_message(stderr, error->hint);
         fputc('\n', stderr);
     }
     if (a->json) {
@@ -110,7 +90,7 @@ static void remark(const char *kind, const char *format, va_list list)
     vsnprintf(text, sizeof text, format, list);
     fflush(stdout);
     fprintf(stderr, "ratoon: %s", kind);
-    put_message(stderr, text);
+    text_put_message(stderr, text);
     fputc('\n', stderr);
 }
 

@@ -70,7 +70,7 @@ static void put_refusals(const app *a, const json_t *refusals)
     {
         printf("%srefused: %s%s: ", text_style_on(colored, STYLE_RED), doc_string(refusal, "code"),
                text_style_off(colored));
-        text_put_string(stdout, doc_string(refusal, "message"));
+        text_put_message(stdout, doc_string(refusal, "message"));
         putchar('\n');
         if (*doc_string(refusal, "hint") != '\0') {
             fputs("  hint: ", stdout);

@@ -14,6 +14,7 @@ void table_open(table *t, const app *a, const char *const *headings)
         abort();
     }
     scols_table_enable_colors(t->smart, t->colored);
+    scols_table_enable_noencoding(t->smart, 1); /* what is put into it is escaped already */
     scols_table_set_column_separator(t->smart, "  ");
     if (!text_utf8()) {
         scols_table_enable_ascii(t->smart, 1);

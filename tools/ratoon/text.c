@@ -92,6 +92,25 @@ static void *must(void *memory)
     return memory;
 }
 
+void text_put_message(FILE *out, const char *text)
+{
+    size_t length = strlen(text);
+    while (length > 0 && text[length - 1] == '\n') {
+        length--;
+    }
+    for (size_t i = 0; i < length;) {
+        const char *end = memchr(text + i, '\n', length - i);
+        const size_t part = end != NULL ? (size_t)(end - text) - i : length - i;
+        text_put(out, text + i, part, false);
+        i += part;
+        if (end != NULL) {
+            const bool joined = part > 0 && strchr(":;,", text[i - 1]) != NULL;
+            fputs(joined ? " " : "; ", out);
+            i++;
+        }
+    }
+}
+
 char *text_escape(const char *text)
 {
     char *out = NULL;

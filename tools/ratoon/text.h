@@ -9,7 +9,9 @@
  * direction of text escaped (\x1b, \n, \u202e). With `lines`, line feeds and tabs stay. */
 void text_put(FILE *out, const char *text, size_t size, bool lines);
 void text_put_string(FILE *out, const char *text); /* one line; NULL is nothing */
-/* The same as a string; free it. Never NULL (aborts when out of memory). */
+/* A message that may have several lines (differences, a chain of runs), as one. */
+void text_put_message(FILE *out, const char *text);
+/* Text escaped as by text_put_string(); free it. Never NULL (aborts when out of memory). */
 char *text_escape(const char *text);
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *text_copy(const char *text);
