@@ -3,6 +3,7 @@
 #include "log/store_holder.h"
 #include "log/witness.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -199,6 +200,19 @@ static ratoon_status check_db(const char *path, ratoon_error *error)
     return status;
 }
 
+static bool is_empty(const char *path)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry = NULL;
+    while (folder != NULL && (entry = readdir(folder)) != NULL &&
+           (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)) {
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    return folder != NULL && entry == NULL;
+}
+
 ratoon_status ratoon__folder_check(const char *path, ratoon_error *error)
 {
     struct stat there;
@@ -212,6 +226,12 @@ ratoon_status ratoon__folder_check(const char *path, ratoon_error *error)
     }
     if (!S_ISDIR(there.st_mode)) {
         return ratoon__fail(error, RATOON_ERR_DAMAGED, "%s is no store: not a folder", path);
+    }
+    if (is_empty(path)) {
+        ratoon__fail(error, RATOON_ERR_NOT_FOUND, "there is no store at %s: the folder is empty",
+                     path);
+        ratoon__hint(error, "opening never creates a store");
+        return RATOON_ERR_NOT_FOUND;
     }
     char *name = ratoon__path_join(path, "format");
     if (name == NULL) {

@@ -101,6 +101,14 @@ class Usage(PipelineTest):
         self.run_ratoon("--store", "full", "run", "p.yaml").expect_exit(6)
         self.assertEqual(os.listdir(self.path("full")), ["file"])
 
+    def test_E04_an_empty_folder_is_no_store_yet(self):
+        self.pipeline(CHAIN)
+        os.mkdir(self.path("s"))
+        self.refused("NOT_FOUND", "--store", "s", "list", code=3)
+        self.assertEqual(os.listdir(self.path("s")), [])
+        self.run_ratoon("--store", "s", "run", "p.yaml").expect_exit(0)
+        self.run_ratoon("--store", "s", "list").expect_exit(0)
+
     def test_E04_a_damaged_store_is_never_replaced(self):
         self.pipeline(CHAIN)
         self.run_ratoon("run", "p.yaml").expect_exit(0)
