@@ -1,6 +1,7 @@
 # Every test is found by its place and name:
 #   tests/{unit,integration,sim,fault}/*_test.c   one program each, linked with Check
 #   tests/command/*_test.{sh,py}                  scripts that run the command
+#   tests/scenarios/*_test.py                     scripts that run the pipelines of examples/
 #   tests/fuzz/*_fuzz.c                           libFuzzer targets; elsewhere their corpus is replayed
 #   tests/arch/*_test.sh                          rules about the code itself
 #   bench/*_bench.c                               benchmarks; a smoke run is a test
@@ -99,6 +100,14 @@ foreach(script IN LISTS command_tests)
         add_test(NAME command/${name} COMMAND sh ${script})
     endif()
     ratoon_test_properties(command/${name} command)
+endforeach()
+
+# Scenarios: the pipelines of examples/, point by point.
+file(GLOB scenario_tests CONFIGURE_DEPENDS ${tests_dir}/scenarios/*_test.py)
+foreach(script IN LISTS scenario_tests)
+    get_filename_component(name ${script} NAME)
+    add_test(NAME scenarios/${name} COMMAND /usr/bin/python3 -B ${script})
+    ratoon_test_properties(scenarios/${name} scenarios)
 endforeach()
 
 # Rules about the code itself.

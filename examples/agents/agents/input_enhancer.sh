@@ -1,0 +1,5 @@
+#!/bin/sh
+# Takes the request apart: what it is about, without filler.
+. ./lib/agent.sh
+
+think "request constraints"
