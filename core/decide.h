@@ -158,6 +158,19 @@ ratoon_status ratoon__decide_recover(const ratoon__lineage *l, ratoon_id run,
 ratoon_status ratoon__decide_annotate(const ratoon__lineage *l, ratoon_id run, const char *text,
                                       const ratoon__facts *facts, ratoon__decision *out,
                                       ratoon_error *error);
+
+/* Deleting (R20): the mark that is to stand for all commits of the lineage. */
+typedef struct ratoon__delete_request {
+    ratoon_id run;         /* any of the lineage */
+    bool whole;            /* its branches too; else HAS_BRANCHES where it has any */
+    uint64_t ended_before; /* CONFLICT unless the lineage ended before that; 0: any time */
+} ratoon__delete_request;
+ratoon_status ratoon__decide_delete(const ratoon__lineage *l, const ratoon__delete_request *request,
+                                    const ratoon__facts *facts, ratoon__decision *out,
+                                    ratoon_error *error);
+/* When the last of its runs ended; 0 while one is active, or the newest one may go on. */
+uint64_t ratoon__lineage_ended_at(const ratoon__lineage *l);
+
 /* Whether a decision has an event that ends a stage or run in failure (L06). */
 bool ratoon__decision_has_failure(const ratoon__decision *d);
 

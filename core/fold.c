@@ -149,12 +149,22 @@ static ratoon_status fold_run_event(ratoon__folding *f, uint32_t index, const ra
 }
 
 static ratoon_status fold_event(ratoon__folding *f, const ratoon__event *e)
+/* What the mark alone gives is what it gives behind all that it stands for: nothing. */
+static void fold_deleted(ratoon__lineage *l)
+{
+    for (uint32_t i = 0; i < l->runs_count; i++) {
+        ratoon__run_unref(l->runs[i]);
+    }
+    l->runs_count = 0;
+    l->deleted = true;
+}
+
 {
     if (e->type == RATOON__EVENT_RUN_CREATED) {
         return ratoon__fold_created(f, e);
     }
     if (e->type == RATOON__EVENT_LINEAGE_DELETED) {
-        f->l->deleted = true;
+        fold_deleted(f->l);
         return RATOON_OK;
     }
     if (ratoon__event_type_name(e->type)[0] == '\0') {
@@ -168,12 +178,13 @@ static ratoon_status fold_event(ratoon__folding *f, const ratoon__event *e)
 }
 
 /* Whether the commit is the next one. The mark of a deleted lineage (R20) stands alone, with the
- * number that came next. */
+ * number that came next: whoever knew the lineage before may not have seen its last commits. */
 static ratoon_status check_commit(const ratoon__lineage *l, const ratoon__commit *commit,
                                   ratoon_error *error)
 {
-    const bool mark = l->head == 0 && commit->events_count > 0 &&
-                      commit->events[0].type == RATOON__EVENT_LINEAGE_DELETED;
+    const bool mark = commit->events_count > 0 &&
+                      commit->events[0].type == RATOON__EVENT_LINEAGE_DELETED &&
+                      commit->number > l->head && commit->first_event > l->events;
     if (!ratoon_id_equal(commit->lineage, l->id)) {
         return ratoon__fail(error, RATOON_ERR_DAMAGED, "commit of lineage %I found in lineage %I",
                             &commit->lineage, &l->id);

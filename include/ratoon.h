@@ -548,6 +548,65 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_cancel(ratoon_store *store, 
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_annotate(ratoon_store *store, ratoon_id run,
                                                              const char *text, ratoon_error *error);
 
+/* ------------------------------------------------------------------ deleting (R20) */
+
+typedef struct ratoon_deleted { /* a lineage as it was */
+    ratoon_id root;
+    uint64_t runs, commits, events;
+    uint64_t ended_at; /* of its last run to end */
+    char pipeline[256], subject[256];
+} ratoon_deleted;
+
+typedef struct ratoon_freed { /* what went besides commits */
+    uint64_t values, value_bytes;
+    uint64_t files, file_bytes; /* captured output, work folders */
+} ratoon_freed;
+
+/* Deletes the lineage of a run for good. Its commits are replaced by one mark (next number, digest
+ * of the last commit, counts, who, when), which is all that is left of it in the log and in the
+ * feed; its names (keys, scope) are free again. Then values that no other lineage uses, captured
+ * output and work folders go; what a crash leaves of those goes with the next deletion. whole: its
+ * branches too. *out, *freed: what was deleted. As durable as the store's mode says. NOT_FOUND;
+ * HAS_BRANCHES without `whole`; RUN_ACTIVE naming a run of it that is active (in error->run). */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_lineage_delete(ratoon_store *store, ratoon_id run,
+                                                               bool whole, ratoon_deleted *out,
+                                                               ratoon_freed *freed,
+                                                               ratoon_error *error);
+
+typedef struct ratoon_prune_options {
+    size_t struct_size;
+    uint64_t before; /* lineages of which the last run ended before that */
+    bool dry_run;    /* only tell; files are counted, values are not */
+} ratoon_prune_options;
+#define RATOON_PRUNE_OPTIONS_INIT                                                                  \
+    {                                                                                              \
+        .struct_size = sizeof(ratoon_prune_options)                                                \
+    }
+/* Deletes every lineage that has ended: none of its runs is active, its newest one is terminal
+ * (suspended ones may be resumed), and all ended before a time. Values and files go once for all of
+ * them. *out: what was deleted, the newest first; free with free(). A lineage that somebody goes on
+ * with meanwhile is kept. On failure some may be deleted already; calling it again goes on. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_prune(ratoon_store *store,
+                                                      const ratoon_prune_options *options,
+                                                      ratoon_deleted **out, size_t *count,
+                                                      ratoon_freed *freed, ratoon_error *error);
+
+/* ------------------------------------------------------------------ backup */
+
+/* Makes a copy of a store that is in use, by whomever, true for one moment: a folder that is a
+ * store itself, with its captured output and its secret key (mode 0600), without files of running
+ * stages. It appears whole or not at all and is on the disk. Appends wait for the moment that the
+ * database takes, not for the copying of files. EXISTS where there is anything at `path`;
+ * UNSUPPORTED for a store in memory; DAMAGED. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_store_backup(ratoon_store *store, const char *path,
+                                                             ratoon_error *error);
+/* Makes a store at `path` from a backup, which stays as it is and must not be open anywhere. The
+ * copy is verified before it gets its place; runs that were running when the backup was made are
+ * suspended. NOT_FOUND: no backup there; EXISTS: something is at `path`; DAMAGED: the backup does
+ * not verify. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_store_restore(const char *backup, const char *path,
+                                                              ratoon_error *error);
+
 /* ------------------------------------------------------------------ looking at runs */
 
 typedef struct ratoon_run_info {

@@ -2,6 +2,7 @@
  * a new one when the owner went meanwhile. What a callback has already been given is not given
  * again: a call that is repeated begins behind it. */
 #include "log/attach_route.h"
+#include "log/folder.h"
 #include "log/monotonic.h"
 
 #include <string.h>
@@ -326,6 +327,28 @@ static ratoon_status attached_snapshot_put(ratoon__driver *d, ratoon_id lineage,
     CALL(snapshot_put, lineage, number, data, size);
 }
 
+/* Sweeping again what was swept changes nothing; only what it counts is lost with the answer. */
+static ratoon_status attached_sweep(ratoon__driver *d, const ratoon_digest *digests,
+                                    size_t digests_count, uint64_t end, uint64_t *count,
+                                    uint64_t *bytes, ratoon_error *error)
+{
+    CALL(sweep, digests, digests_count, end, count, bytes);
+}
+
+static ratoon_status attached_checkpoint(ratoon__driver *d, const char *path, uint64_t *position,
+                                         ratoon_error *error)
+{
+    call c = call_begin(d);
+    ratoon_status status;
+    do {
+        if (c.losses > 0) {
+            ratoon__tree_remove(path); /* what the owner that went had begun */
+        }
+        status = c.route->driver->ops->checkpoint(c.route->driver, path, position, error);
+    } while (call_again(&c, &status, error));
+    return status;
+}
+
 const ratoon__driver_ops ratoon__attached_ops = {
     .name = "attached",
     .append = attached_append,
@@ -342,5 +365,7 @@ const ratoon__driver_ops ratoon__attached_ops = {
     .claims = attached_claims,
     .snapshot_get = attached_snapshot_get,
     .snapshot_put = attached_snapshot_put,
+    .sweep = attached_sweep,
+    .checkpoint = attached_checkpoint,
     .close = ratoon__attached_close,
 };

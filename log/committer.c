@@ -92,6 +92,23 @@ static ratoon_status rows_of(const ratoon__lineage *after, const ratoon__decisio
     return RATOON_OK;
 }
 
+/* The mark of a deleted lineage takes every run's row with it. */
+static ratoon_status rows_erased(const ratoon__lineage *before, ratoon__arena *arena,
+                                 ratoon__append *a)
+{
+    ratoon__run_row *rows = ratoon__arena_alloc(arena, sizeof *rows * before->runs_count);
+    if (rows == NULL) {
+        return RATOON_ERR_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < before->runs_count; i++) {
+        rows[i] = ratoon__row_of(before->runs[i]);
+    }
+    a->rows = rows;
+    a->rows_count = before->runs_count;
+    a->erase = true;
+    return RATOON_OK;
+}
+
 /* Encodes a decision as the lineage's next commit, folds it, and prepares its append. */
 static ratoon_status commit_build(group *g, ratoon__request *r, const ratoon__lineage *before,
                                   const ratoon__decision *d, uint64_t now_us, ratoon__append *a,
@@ -136,7 +153,8 @@ static ratoon_status commit_build(group *g, ratoon__request *r, const ratoon__li
     a->claims = claims;
     a->claims_count = claims_count;
     if (status == RATOON_OK) {
-        status = rows_of(*after, d, r->arena, a);
+        status =
+            (*after)->deleted ? rows_erased(before, r->arena, a) : rows_of(*after, d, r->arena, a);
     }
     if (status != RATOON_OK) {
         ratoon__lineage_unref(*after);
@@ -211,7 +229,7 @@ static bool request_settle(group *g, slot *at)
     r->status = a->status;
     if (a->status == RATOON_OK) {
         ratoon__projection_publish(g->store, g->driver, at->after, a->size);
-        for (size_t i = 0; i < a->rows_count; i++) {
+        for (size_t i = 0; !a->erase && i < a->rows_count; i++) {
             ratoon__root_remember(g->store, a->rows[i].run, r->lineage);
         }
         r->after = at->after;

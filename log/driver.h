@@ -38,6 +38,10 @@ typedef struct ratoon__append {
     size_t claims_count;
     const ratoon__run_row *rows; /* runs it touched, as they are after it */
     size_t rows_count;
+    /* The commit is the mark of a deleted lineage (R20): in the same batch all commits before it
+     * go, the lineage's snapshots, and the given rows with their index entries. Their places in the
+     * feed become holes that readers pass over. */
+    bool erase;
     /* results */
     ratoon_status status; /* OK, CONFLICT, CLAIMED, LIMIT_EXCEEDED, or the group's error */
     uint64_t position;    /* OK: its place in the feed, from 1 */
@@ -122,6 +126,16 @@ typedef struct ratoon__driver_ops {
     /* Stores one; derived, so neither synced nor waited for. */
     ratoon_status (*snapshot_put)(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                   const void *data, size_t size, ratoon_error *error);
+    /* Removes stored values (R20) if the feed still ends at `end`, so that nobody has used one of
+     * them since it was looked at; else CONFLICT, and nothing is removed. *count, *bytes: what was.
+     * Those that aren't there are passed over. */
+    ratoon_status (*sweep)(ratoon__driver *d, const ratoon_digest *digests, size_t digests_count,
+                           uint64_t end, uint64_t *count, uint64_t *bytes, ratoon_error *error);
+    /* Puts a copy of the database, true for one moment, into the new folder `path` (absolute), on
+     * the disk of whoever owns the store. *position: of the last commit in it. NULL in a driver
+     * that has no files. */
+    ratoon_status (*checkpoint)(ratoon__driver *d, const char *path, uint64_t *position,
+                                ratoon_error *error);
     /* An eventfd that 1 is written to after each acknowledged group (the driver never reads, waits
      * for or closes it); it replaces the one before, -1 removes it. Once this has returned, the one
      * before is touched no more. NULL in a driver that has nothing to announce. */

@@ -90,15 +90,16 @@ static ratoon_status sync_parent(const char *path, ratoon_error *error)
 }
 
 static ratoon_status fill_folder(const char *folder,
-                                 ratoon_status (*fill)(const char *folder, ratoon_error *error),
-                                 ratoon_error *error)
+                                 ratoon_status (*fill)(void *ctx, const char *folder,
+                                                       ratoon_error *error),
+                                 void *ctx, ratoon_error *error)
 {
     ratoon_status status = make_subfolders(folder, error);
     if (status == RATOON_OK) {
         status = ratoon__witness_create(folder, error);
     }
     if (status == RATOON_OK) {
-        status = fill(folder, error);
+        status = fill(ctx, folder, error);
     }
     if (status == RATOON_OK) {
         char *path = ratoon__path_join(folder, "format");
@@ -115,8 +116,9 @@ static ratoon_status fill_folder(const char *folder,
 }
 
 ratoon_status ratoon__folder_create(const char *path,
-                                    ratoon_status (*fill)(const char *folder, ratoon_error *error),
-                                    ratoon_error *error)
+                                    ratoon_status (*fill)(void *ctx, const char *folder,
+                                                          ratoon_error *error),
+                                    void *ctx, ratoon_error *error)
 {
     static _Atomic unsigned counter; /* two threads may create two stores in one place */
     size_t size = strlen(path);
@@ -137,7 +139,7 @@ ratoon_status ratoon__folder_create(const char *path,
     } else if (mkdir(folder, S_IRWXU) != 0) {
         status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't make the folder", folder);
     } else {
-        status = fill_folder(folder, fill, error);
+        status = fill_folder(folder, fill, ctx, error);
         if (status == RATOON_OK && renameat2(AT_FDCWD, folder, AT_FDCWD, name, RENAME_NOREPLACE)) {
             /* File systems that lack the flag say EINVAL; the look at the name above must do. */
             if (errno == EEXIST) {

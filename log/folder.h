@@ -7,6 +7,7 @@
  *   STORE/ballast     room kept for reopening on a full disk
  *   STORE/executors/  lock files of executors     STORE/output/  captured output
  *   STORE/work/       files of running stages     STORE/locks/   `owner`: flock of the owner
+ *   STORE/deleting/   what deleted lineages leave outside the log (log/leftovers.h)
  *   STORE/damaged-T/  log files kept aside when T (UTC) they were found damaged
  *   STORE/damage      what was lost, until somebody accepts the loss
  */
@@ -25,11 +26,13 @@ ratoon_status ratoon__fail_errno(ratoon_error *error, ratoon_status code, const 
                                  const char *path);
 char *ratoon__path_join(const char *folder, const char *name); /* free(); NULL: out of memory */
 
-/* Makes the folder: `fill` puts the rest (db) into a temporary one beside it, which is then synced
- * and renamed into place. EXISTS where there is anything of that name. */
+/* Makes the folder: `fill` (its path is absolute where `path` is) puts the rest (db) into a
+ * temporary one beside it, which is then synced and renamed into place. EXISTS where there is
+ * anything of that name. */
 ratoon_status ratoon__folder_create(const char *path,
-                                    ratoon_status (*fill)(const char *folder, ratoon_error *error),
-                                    ratoon_error *error);
+                                    ratoon_status (*fill)(void *ctx, const char *folder,
+                                                          ratoon_error *error),
+                                    void *ctx, ratoon_error *error);
 /* Whether there is a store of a format that this version reads: NOT_FOUND, DAMAGED, UNSUPPORTED. */
 ratoon_status ratoon__folder_check(const char *path, ratoon_error *error);
 /* Takes the owner's lock. STORE_BUSY names the process that has it. */
@@ -55,6 +58,14 @@ void ratoon__folder_stamp(char stamp[RATOON__STAMP_SIZE]);
 void ratoon__logs_keep(const char *path, char **kept);
 
 ratoon_status ratoon__tree_sync(const char *path, ratoon_error *error);
+/* Copies what is in one folder into another: files and folders, of those in the folder itself only
+ * the wanted ones (NULL: all). A file that is there with the same size and time is passed over; one
+ * that vanishes meanwhile too. */
+ratoon_status ratoon__tree_copy(const char *from, const char *to, bool (*wanted)(const char *name),
+                                ratoon_error *error);
+/* Whether a backup has this of a store's folder, besides database, witness and format. */
+bool ratoon__backup_wants(const char *name);
+char *ratoon__path_absolute(const char *path); /* free(); NULL: out of memory */
 /* Removes a folder and what is in it. */
 void ratoon__tree_remove(const char *path);
 ratoon_status ratoon__file_write(const char *path, const void *data, size_t size,

@@ -324,6 +324,17 @@ static void apply_claim(ratoon__memory *m, const ratoon__claim *claim, ratoon__m
     }
 }
 
+static void erase_row(ratoon__memory *m, ratoon_id run, ratoon__buf *key)
+{
+    ratoon__map_node *node = ratoon__map_take(&m->rows, run.bytes, sizeof run.bytes);
+    for (int i = 0; node != NULL && i < ROW_NODES - 1; i++) {
+        if (row_index_key(node->value, (ratoon__index)(RATOON__INDEX_TIME + i), key)) {
+            free(ratoon__map_take(&m->index, key->data, key->size));
+        }
+    }
+    node_free(node);
+}
+
 static void apply(ratoon__memory *m, ratoon__append *a, staged *s, ratoon__buf *key)
 {
     ratoon__memory_commit *commit = s->commit->value;
@@ -349,7 +360,14 @@ static void apply(ratoon__memory *m, ratoon__append *a, staged *s, ratoon__buf *
         apply_claim(m, &a->claims[i], &s->claims[i]);
     }
     for (size_t i = 0; i < a->rows_count; i++) {
-        apply_row(m, &s->rows[i], key);
+        if (a->erase) {
+            erase_row(m, a->rows[i].run, key);
+        } else {
+            apply_row(m, &s->rows[i], key);
+        }
+    }
+    if (a->erase) {
+        ratoon__memory_erase(m, a->lineage, a->number);
     }
 }
 
@@ -376,11 +394,24 @@ static bool reserve_key(const ratoon__memory *m, const staged *all, const ratoon
     return !key->failed;
 }
 
+static bool erase_reserve(ratoon__memory *m, const ratoon__append *appends, size_t count)
+{
+    size_t commits = 0;
+    for (size_t i = 0; i < count; i++) {
+        const ratoon__map_node *head =
+            ratoon__map_find(&m->heads, appends[i].lineage.bytes, sizeof appends[i].lineage.bytes);
+        if (appends[i].erase) {
+            commits += (head != NULL ? (size_t)head->number : 0) + count;
+        }
+    }
+    return ratoon__memory_erase_reserve(m, commits);
+}
+
 static ratoon_status append_group(ratoon__memory *m, ratoon__append *appends, size_t count,
                                   staged *all)
 {
     ratoon__buf key = {0};
-    bool ok = feed_reserve(m, count);
+    bool ok = feed_reserve(m, count) && erase_reserve(m, appends, count);
     for (size_t i = 0; ok && i < count; i++) {
         ok = stage(m, &appends[i], &all[i]);
     }

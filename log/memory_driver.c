@@ -50,7 +50,7 @@ static ratoon_status memory_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
             break;
         }
         pthread_mutex_lock(&m->lock);
-        node = node->next[0]; /* commits are never taken out */
+        node = node->next[0]; /* also of a node that was taken out meanwhile */
         pthread_mutex_unlock(&m->lock);
     }
     return RATOON_OK;
@@ -78,6 +78,15 @@ static const ratoon__memory_commit *at_position(ratoon__memory *m, uint64_t posi
     return c;
 }
 
+/* The first position from there on that isn't a hole; with the lock held. */
+static uint64_t after_holes(const ratoon__memory *m, uint64_t from)
+{
+    while (from <= m->feed_count && m->feed[from - 1] == NULL) {
+        from++;
+    }
+    return from;
+}
+
 static ratoon_status memory_tail(ratoon__driver *d, uint64_t from, uint32_t timeout_ms,
                                  ratoon__commit_fn fn, void *ctx, ratoon_error *error)
 {
@@ -88,8 +97,10 @@ static ratoon_status memory_tail(ratoon__driver *d, uint64_t from, uint32_t time
         from = 1;
     }
     pthread_mutex_lock(&m->lock);
+    from = after_holes(m, from);
     while (m->feed_count < from && waited != ETIMEDOUT) {
         waited = pthread_cond_timedwait(&m->moved, &m->lock, &deadline);
+        from = after_holes(m, from);
     }
     const uint64_t end = m->feed_count;
     pthread_mutex_unlock(&m->lock);
@@ -99,7 +110,7 @@ static ratoon_status memory_tail(ratoon__driver *d, uint64_t from, uint32_t time
     }
     for (uint64_t position = from; position <= end; position++) {
         const ratoon__memory_commit *c = at_position(m, position);
-        if (!fn(ctx, position, c->lineage, c->number, c->data, (size_t)c->size)) {
+        if (c != NULL && !fn(ctx, position, c->lineage, c->number, c->data, (size_t)c->size)) {
             break;
         }
     }
@@ -160,7 +171,7 @@ static ratoon_status memory_values_from(ratoon__driver *d, const ratoon_digest *
             break;
         }
         pthread_mutex_lock(&m->lock);
-        node = node->next[0]; /* values are never taken out */
+        node = node->next[0]; /* also of a node that was taken out meanwhile */
         pthread_mutex_unlock(&m->lock);
     }
     return RATOON_OK;
@@ -250,6 +261,16 @@ static ratoon_status memory_snapshot_get(ratoon__driver *d, ratoon_id lineage, u
     return status;
 }
 
+/* Whether the lineage was deleted up to that commit and beyond; with the lock held. */
+static bool is_erased(const ratoon__memory *m, ratoon_id lineage, uint64_t number)
+{
+    const ratoon__map_node *head = ratoon__map_find(&m->heads, lineage.bytes, sizeof lineage.bytes);
+    uint8_t key[RATOON__MEMORY_COMMIT_KEY];
+    ratoon__memory_commit_key(key, lineage, number);
+    return head != NULL && head->number > number &&
+           ratoon__map_find(&m->commits, key, sizeof key) == NULL;
+}
+
 static ratoon_status memory_snapshot_put(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                          const void *data, size_t size, ratoon_error *error)
 {
@@ -267,7 +288,9 @@ static ratoon_status memory_snapshot_put(ratoon__driver *d, ratoon_id lineage, u
     pthread_mutex_lock(&m->lock);
     ratoon__map_node *node = ratoon__map_find(&m->snapshots, key, sizeof key);
     ratoon_status status = RATOON_OK;
-    if (node != NULL) {
+    if (is_erased(m, lineage, number)) {
+        free(bytes);
+    } else if (node != NULL) {
         free(node->value);
         node->value = bytes;
     } else if ((node = ratoon__map_node_new(&m->seed, key, sizeof key, bytes)) != NULL) {
@@ -382,6 +405,7 @@ static void memory_close(ratoon__driver *d)
     ratoon__map_free(&m->rows, true);
     ratoon__map_free(&m->index, false);
     ratoon__map_free(&m->snapshots, true);
+    ratoon__memory_erased_free(m);
     free(m->feed);
     pthread_cond_destroy(&m->moved);
     pthread_mutex_destroy(&m->lock);
@@ -404,6 +428,7 @@ static const ratoon__driver_ops memory_ops = {
     .claims = memory_claims,
     .snapshot_get = memory_snapshot_get,
     .snapshot_put = memory_snapshot_put,
+    .sweep = ratoon__memory_sweep,
     .watch = memory_watch,
     .close = memory_close,
 };

@@ -10,7 +10,7 @@ enum { RATOON__PENDING_BUCKETS = 4096 };
 
 typedef struct ratoon__pending_row {
     struct ratoon__pending_row *next;
-    ratoon__run_row row; /* its texts lie behind it */
+    ratoon__run_row row; /* its texts lie behind it; status 0: there is none any more */
 } ratoon__pending_row;
 
 typedef struct ratoon__pending_claim {

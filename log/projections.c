@@ -231,7 +231,8 @@ static ratoon_status from_snapshot(ratoon_store *s, ratoon__driver *d, ratoon_id
 
 static bool snapshot_due(const ratoon__cached *c)
 {
-    return c->lineage->events >= c->snapshot_event + RATOON__SNAPSHOT_EVENTS &&
+    return !c->lineage->deleted &&
+           c->lineage->events >= c->snapshot_event + RATOON__SNAPSHOT_EVENTS &&
            c->bytes_since > c->snapshot_size;
 }
 

@@ -266,7 +266,13 @@ static ratoon_status op_prepare(ratoon_store *s, ratoon__arena *a, const ratoon_
     }
     out->item_outputs = refs;
     if (status == RATOON_OK && in->kind == RATOON_OP_CONSUMES) {
-        status = ratoon__root_of(s, s->driver, in->run, &out->consumed_root, error);
+        ratoon__lineage *l = NULL;
+        const ratoon__run *consumed = NULL;
+        status = ratoon__store_run(s, in->run, &l, &consumed, error);
+        if (status == RATOON_OK) {
+            out->consumed_root = l->id;
+            ratoon__lineage_unref(l);
+        }
     }
     return status == RATOON_OK && a->failed
                ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory")

@@ -244,14 +244,17 @@ static ratoon_status stage(ratoon__rocks *r, ratoon__append *a, ratoon_error *er
     if (g->bytes.failed || g->feed.failed) {
         return no_memory(error);
     }
+    ratoon_status status = a->erase ? ratoon__rocks_stage_erase(r, a, error) : RATOON_OK;
     rocksdb_writebatch_put_cf(r->batch, r->family[RATOON__FAMILY_COMMITS], (const char *)key,
                               sizeof key, g->bytes.data, g->bytes.size);
-    for (size_t i = 0; i < a->rows_count; i++) {
+    for (size_t i = 0; !a->erase && i < a->rows_count; i++) {
         if (!ratoon__pending_list_row(&g->staged, &a->rows[i])) {
             return no_memory(error);
         }
     }
-    ratoon_status status = stage_values(r, a, error);
+    if (status == RATOON_OK) {
+        status = stage_values(r, a, error);
+    }
     if (status == RATOON_OK) {
         status = stage_claims(r, a, error);
     }
@@ -401,17 +404,21 @@ static ratoon_status append_group(ratoon__rocks *r, ratoon__append *appends, siz
     if (!group_begin(&r->group, appends, count, atomic_load(&r->acked) + 1)) {
         return no_memory(error);
     }
+    bool erases = false;
     for (size_t i = 0; i < count; i++) {
+        erases = erases || appends[i].erase;
+    }
+    if (erases) { /* what an erased lineage has pending must be where it can be taken out */
+        status = ratoon__rocks_flush_derived(r, error);
+    }
+    for (size_t i = 0; status == RATOON_OK && i < count; i++) {
         status = judge(r, &appends[i], error);
         if (status == RATOON_OK && appends[i].status == RATOON_OK) {
             status = stage(r, &appends[i], error);
         }
-        if (status != RATOON_OK) {
-            return status;
-        }
     }
-    if (r->group.count == 0) {
-        return RATOON_OK;
+    if (status != RATOON_OK || r->group.count == 0) {
+        return status;
     }
     ratoon_error why = {0};
     status = write_group(r, sync, &why);

@@ -42,6 +42,23 @@ static uint64_t covered(const ratoon__rocks *r)
     return r->covered < r->gap_end ? r->covered : atomic_load(&r->acked);
 }
 
+/* The row of a deleted lineage's run goes, from the indices too where it is known. */
+static ratoon_status batch_removal(ratoon__rocks *r, const ratoon__run_row *row, ratoon__buf *key,
+                                   ratoon_error *error)
+{
+    const int last = row->status != 0 ? RATOON__INDEX_TIME : RATOON__INDEX_ID;
+    for (int i = RATOON__INDEX_ID; i >= last; i--) {
+        key->size = 0;
+        ratoon__index_key((ratoon__index)i, row, key);
+        if (key->failed) {
+            return no_memory(error);
+        }
+        rocksdb_writebatch_delete_cf(r->derived_batch, r->family[RATOON__FAMILY_DERIVED], key->data,
+                                     key->size);
+    }
+    return RATOON_OK;
+}
+
 static ratoon_status batch_row(ratoon__rocks *r, const ratoon__run_row *row, ratoon__buf *key,
                                ratoon__buf *old_key, ratoon_error *error)
 {
@@ -57,6 +74,13 @@ static ratoon_status batch_row(ratoon__rocks *r, const ratoon__run_row *row, rat
     ratoon__run_row old;
     const char *bytes = found == NULL ? NULL : rocksdb_pinnableslice_value(found, &size);
     bool had = bytes != NULL && ratoon__row_decode(bytes, size, row->run, &old);
+    if (row->status == 0) {
+        status = batch_removal(r, had ? &old : row, key, error);
+        if (found != NULL) {
+            rocksdb_pinnableslice_destroy(found);
+        }
+        return status;
+    }
     old_key->size = 0;
     ratoon__row_encode(row, old_key); /* borrowed for the row's bytes */
     if (!old_key->failed) {
@@ -317,11 +341,16 @@ ratoon_status ratoon__rocks_run_get(ratoon__driver *d, ratoon_id run, ratoon_id 
     if (row == NULL) {
         row = ratoon__pending_find_row(&r->flushing, run);
     }
-    if (row != NULL) {
+    const bool pending = row != NULL;
+    const bool removed = pending && row->status == 0;
+    if (pending && !removed) {
         *root = row->root;
     }
     pthread_mutex_unlock(&r->state);
-    if (row != NULL) {
+    if (removed) {
+        return ratoon__fail(error, RATOON_ERR_NOT_FOUND, "there is no run %I", &run);
+    }
+    if (pending) {
         return RATOON_OK;
     }
     ratoon__buf key = {0};

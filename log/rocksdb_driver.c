@@ -37,6 +37,8 @@ const ratoon__driver_ops ratoon__rocks_ops = {
     .claims = ratoon__rocks_claims,
     .snapshot_get = ratoon__rocks_snapshot_get,
     .snapshot_put = ratoon__rocks_snapshot_put,
+    .sweep = ratoon__rocks_sweep,
+    .checkpoint = ratoon__rocks_checkpoint,
     .watch = watch,
     .close = ratoon__rocks_close,
 };

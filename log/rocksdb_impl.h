@@ -174,6 +174,16 @@ ratoon_status ratoon__rocks_append(ratoon__driver *d, ratoon__append *appends, s
 ratoon_status ratoon__rocks_sync(ratoon__rocks *r, ratoon_error *error);
 void ratoon__group_free(ratoon__group *g);
 
+/* ---- rocksdb_erase.c ---- */
+/* Puts into the group's batch that all goes which a mark stands for (R20). */
+ratoon_status ratoon__rocks_stage_erase(ratoon__rocks *r, const ratoon__append *a,
+                                        ratoon_error *error);
+ratoon_status ratoon__rocks_sweep(ratoon__driver *d, const ratoon_digest *digests,
+                                  size_t digests_count, uint64_t end, uint64_t *count,
+                                  uint64_t *bytes, ratoon_error *error);
+ratoon_status ratoon__rocks_checkpoint(ratoon__driver *d, const char *path, uint64_t *position,
+                                       ratoon_error *error);
+
 /* ---- rocksdb_read.c ---- */
 ratoon_status ratoon__rocks_last_number(ratoon__rocks *r, ratoon_id lineage, uint64_t *number,
                                         ratoon_error *error);

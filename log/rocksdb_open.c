@@ -141,8 +141,9 @@ void ratoon__rocks_close_db(ratoon__rocks *r)
 
 /* ---- creating ---- */
 
-static ratoon_status create_db(const char *folder, ratoon_error *error)
+static ratoon_status create_db(void *ctx, const char *folder, ratoon_error *error)
 {
+    (void)ctx;
     rocksdb_column_family_handle_t *families[RATOON__FAMILIES];
     char *message = NULL;
     rocksdb_t *db = open_db(folder, RECOVER_ALL, true, families, &message);
@@ -155,7 +156,7 @@ static ratoon_status create_db(const char *folder, ratoon_error *error)
 
 ratoon_status ratoon__rocksdb_create(const char *path, ratoon_error *error)
 {
-    return ratoon__folder_create(path, create_db, error);
+    return ratoon__folder_create(path, create_db, NULL, error);
 }
 
 /* ---- opening ---- */

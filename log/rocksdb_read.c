@@ -277,6 +277,28 @@ ratoon_status ratoon__rocks_snapshot_get(ratoon__driver *d, ratoon_id lineage, u
     return status;
 }
 
+/* Whether the commit that a snapshot was made of has gone since, because its lineage was deleted.
+ */
+static bool is_erased(ratoon__rocks *r, ratoon_id lineage, uint64_t number)
+{
+    uint8_t key[RATOON__COMMIT_KEY];
+    ratoon__commit_key(key, lineage, number);
+    char *message = NULL;
+    rocksdb_pinnableslice_t *found =
+        rocksdb_get_pinned_cf(r->db, r->get_options, r->family[RATOON__FAMILY_COMMITS],
+                              (const char *)key, sizeof key, &message);
+    if (found != NULL) {
+        rocksdb_pinnableslice_destroy(found);
+        return false;
+    }
+    if (message != NULL) {
+        rocksdb_free(message); /* whoever reads the commit hears of it */
+        return false;
+    }
+    uint64_t last = 0;
+    return last_number(r, lineage, UINT64_MAX, &last, NULL) == RATOON_OK && last > number;
+}
+
 ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                          const void *data, size_t size, ratoon_error *error)
 {
@@ -290,6 +312,11 @@ ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, u
     char *message = NULL;
     rocksdb_put_cf(r->db, r->write_plain, r->family[RATOON__FAMILY_DERIVED], (const char *)key,
                    sizeof key, size == 0 ? "" : data, size, &message);
+    /* Looked at afterwards: a deletion that comes later takes the snapshot with it. */
+    if (message == NULL && is_erased(r, lineage, number)) {
+        rocksdb_delete_cf(r->db, r->write_plain, r->family[RATOON__FAMILY_DERIVED],
+                          (const char *)key, sizeof key, &message);
+    }
     if (message != NULL) {
         ratoon_error why = {0};
         status = ratoon__rocks_error(message, "can't write a snapshot", &why);

@@ -86,4 +86,12 @@ static inline void ratoon__slots_put(ratoon__slots *s, const void *key, uint64_t
     memcpy(found, &value, sizeof value);
 }
 
+static inline void ratoon__slots_drop(ratoon__slots *s, const void *key)
+{
+    uint8_t *found = ratoon__slots_at(s, key);
+    if (found != NULL) {
+        found[8] = 0;
+    }
+}
+
 #endif

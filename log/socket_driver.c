@@ -1,7 +1,7 @@
 /* The client of a store that another process owns: every operation is a request to it. */
 #include "log/monotonic.h"
 #include "log/socket_client.h"
-#include "log/socket_connection.h"
+#include "log/socket_exchange.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,84 +9,6 @@
 #define CONNECT_MS_DEFAULT 5000
 #define TAIL_GRACE_MS 200                  /* for the owner's own TIMED_OUT to come */
 #define GROUP_BYTES_MAX ((size_t)64 << 20) /* of appends in one request; at least one goes in */
-
-typedef struct socket_driver {
-    ratoon__driver base;
-    ratoon__connection *connection;
-} socket_driver;
-
-/* One request and its answer. */
-typedef struct exchange {
-    ratoon__connection *connection;
-    ratoon__buf request, answer;
-    ratoon__frame_writer writer;
-    ratoon__frame_reader fields; /* of the answer; nothing can be read before it is there */
-} exchange;
-
-static void exchange_begin(exchange *x, ratoon__driver *d, ratoon__frame_op op)
-{
-    *x = (exchange){.connection = ((socket_driver *)d)->connection, .fields = {.bad = true}};
-    x->writer = ratoon__frame_begin(&x->request, op, RATOON_OK, 0);
-}
-
-/* Sends the request. OK: its answer's fields can be read. */
-static ratoon_status exchange_ask(exchange *x, uint64_t deadline_ms, ratoon_error *error)
-{
-    ratoon_status status = ratoon__frame_finish(&x->writer, error);
-    if (status == RATOON_OK) {
-        status =
-            ratoon__connection_call(x->connection, &x->request, deadline_ms, &x->answer, error);
-    }
-    if (status != RATOON_OK) {
-        return status;
-    }
-    ratoon__frame_head asked;
-    ratoon__frame_head head;
-    if (!ratoon__frame_head_get(x->answer.data, &head) ||
-        !ratoon__frame_head_get(x->request.data, &asked) || head.op != asked.op) {
-        return ratoon__connection_break(x->connection, error);
-    }
-    x->fields = ratoon__frame_fields(x->answer.data, x->answer.size);
-    if (head.status != RATOON_OK) {
-        ratoon__frame_get_error(&x->fields, head.status, error);
-        return ratoon__frame_done(&x->fields) ? head.status
-                                              : ratoon__connection_break(x->connection, error);
-    }
-    return RATOON_OK;
-}
-
-/* After the fields were read. OK: they were what they must be. */
-static ratoon_status exchange_end(exchange *x, ratoon_status status, ratoon_error *error)
-{
-    if (status == RATOON_OK && !ratoon__frame_done(&x->fields)) {
-        status = ratoon__connection_break(x->connection, error);
-    }
-    ratoon__buf_free(&x->request);
-    ratoon__buf_free(&x->answer);
-    return status;
-}
-
-static ratoon_status ask_number(exchange *x, uint64_t *out, ratoon_error *error)
-{
-    ratoon_status status = exchange_ask(x, RATOON__NO_DEADLINE, error);
-    uint64_t number = ratoon__frame_get_u64(&x->fields);
-    status = exchange_end(x, status, error);
-    if (status == RATOON_OK && out != NULL) {
-        *out = number;
-    }
-    return status;
-}
-
-static ratoon_status ask_id(exchange *x, ratoon_id *out, ratoon_error *error)
-{
-    ratoon_status status = exchange_ask(x, RATOON__NO_DEADLINE, error);
-    ratoon_id id = ratoon__frame_get_id(&x->fields);
-    status = exchange_end(x, status, error);
-    if (status == RATOON_OK) {
-        *out = id;
-    }
-    return status;
-}
 
 /* ---- appending ---- */
 
@@ -102,14 +24,14 @@ static size_t append_bytes(const ratoon__append *a)
 static ratoon_status append_some(ratoon__driver *d, ratoon__append *appends, size_t count,
                                  bool sync, ratoon_error *error)
 {
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_APPEND);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_APPEND);
     ratoon__frame_put_group(&x.writer, appends, count, sync);
-    ratoon_status status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+    ratoon_status status = ratoon__exchange_ask(&x, RATOON__NO_DEADLINE, error);
     if (status == RATOON_OK) {
         ratoon__frame_get_results(&x.fields, appends, count);
     }
-    return exchange_end(&x, status, error);
+    return ratoon__exchange_end(&x, status, error);
 }
 
 /* A group that is too large for one request goes in several, each written whole. Once the first one
@@ -151,13 +73,13 @@ static ratoon_status socket_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
     bool more = true;
     ratoon_status status = RATOON_OK;
     while (more && status == RATOON_OK) {
-        exchange x;
-        exchange_begin(&x, d, RATOON__FRAME_READ);
+        ratoon__exchange x;
+        ratoon__exchange_begin(&x, d, RATOON__FRAME_READ);
         ratoon__frame_put_id(&x.writer, lineage);
         ratoon__frame_put_u64(&x.writer, from);
         ratoon__frame_put_u64(&x.writer, one_lineage);
         ratoon__frame_put_u64(&x.writer, verify);
-        status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+        status = ratoon__exchange_ask(&x, RATOON__NO_DEADLINE, error);
         uint64_t count;
         ratoon__frame_page_head(&x.fields, &count, &more);
         x.fields.bad |= more && count == 0;
@@ -177,7 +99,7 @@ static ratoon_status socket_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
                 break;
             }
         }
-        status = exchange_end(&x, status, error);
+        status = ratoon__exchange_end(&x, status, error);
     }
     return status;
 }
@@ -186,12 +108,12 @@ static ratoon_status socket_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
 static ratoon_status tail_page(ratoon__driver *d, uint64_t *from, uint32_t timeout_ms,
                                ratoon__commit_fn fn, void *ctx, bool *more, ratoon_error *error)
 {
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_TAIL);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_TAIL);
     ratoon__frame_put_u64(&x.writer, *from);
     ratoon__frame_put_u64(&x.writer, timeout_ms);
     ratoon_status status =
-        exchange_ask(&x, ratoon__monotonic_ms() + timeout_ms + TAIL_GRACE_MS, error);
+        ratoon__exchange_ask(&x, ratoon__monotonic_ms() + timeout_ms + TAIL_GRACE_MS, error);
     uint64_t count;
     ratoon__frame_page_head(&x.fields, &count, more);
     x.fields.bad |= *more && count == 0;
@@ -209,7 +131,7 @@ static ratoon_status tail_page(ratoon__driver *d, uint64_t *from, uint32_t timeo
             break;
         }
     }
-    return exchange_end(&x, status, error);
+    return ratoon__exchange_end(&x, status, error);
 }
 
 static ratoon_status socket_tail(ratoon__driver *d, uint64_t from, uint32_t timeout_ms,
@@ -244,10 +166,10 @@ static ratoon_status socket_values_from(ratoon__driver *d, const ratoon_digest *
     bool more = true;
     ratoon_status status = RATOON_OK;
     while (more && status == RATOON_OK) {
-        exchange x;
-        exchange_begin(&x, d, RATOON__FRAME_VALUES);
+        ratoon__exchange x;
+        ratoon__exchange_begin(&x, d, RATOON__FRAME_VALUES);
         ratoon__frame_put_digest(&x.writer, &from);
-        status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+        status = ratoon__exchange_ask(&x, RATOON__NO_DEADLINE, error);
         uint64_t count;
         ratoon__frame_page_head(&x.fields, &count, &more);
         x.fields.bad |= more && count == 0;
@@ -267,7 +189,7 @@ static ratoon_status socket_values_from(ratoon__driver *d, const ratoon_digest *
                 break;
             }
         }
-        status = exchange_end(&x, status, error);
+        status = ratoon__exchange_end(&x, status, error);
     }
     return status;
 }
@@ -286,10 +208,10 @@ static ratoon_status socket_list(ratoon__driver *d, const ratoon__list_query *qu
     if (query->index < RATOON__INDEX_TIME || query->index > RATOON__INDEX_ID) {
         return ratoon__fail(error, RATOON_ERR_USAGE, "no such index: %d", (int)query->index);
     }
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_LIST);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_LIST);
     ratoon__frame_put_query(&x.writer, query);
-    ratoon_status status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+    ratoon_status status = ratoon__exchange_ask(&x, RATOON__NO_DEADLINE, error);
     uint64_t count;
     bool more;
     ratoon__run_row row;
@@ -304,7 +226,7 @@ static ratoon_status socket_list(ratoon__driver *d, const ratoon__list_query *qu
             break;
         }
     }
-    return exchange_end(&x, status, error);
+    return ratoon__exchange_end(&x, status, error);
 }
 
 /* ---- single results ---- */
@@ -312,46 +234,46 @@ static ratoon_status socket_list(ratoon__driver *d, const ratoon__list_query *qu
 static ratoon_status socket_head(ratoon__driver *d, ratoon_id lineage, uint64_t *head,
                                  ratoon_error *error)
 {
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_HEAD);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_HEAD);
     ratoon__frame_put_id(&x.writer, lineage);
-    return ask_number(&x, head, error);
+    return ratoon__exchange_ask_number(&x, head, error);
 }
 
 static ratoon_status socket_end(ratoon__driver *d, uint64_t *position, ratoon_error *error)
 {
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_END);
-    return ask_number(&x, position, error);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_END);
+    return ratoon__exchange_ask_number(&x, position, error);
 }
 
 static ratoon_status socket_run_get(ratoon__driver *d, ratoon_id run, ratoon_id *root,
                                     ratoon_error *error)
 {
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_RUN_GET);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_RUN_GET);
     ratoon__frame_put_id(&x.writer, run);
-    return ask_id(&x, root, error);
+    return ratoon__exchange_ask_id(&x, root, error);
 }
 
 static ratoon_status socket_claim_get(ratoon__driver *d, const char *name, ratoon_id *holder,
                                       ratoon_error *error)
 {
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_CLAIM_GET);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_CLAIM_GET);
     ratoon__frame_put_text(&x.writer, name);
-    return ask_id(&x, holder, error);
+    return ratoon__exchange_ask_id(&x, holder, error);
 }
 
 /* Claims are given out once the whole answer is known to be good, as rows are. */
 static ratoon_status socket_claims(ratoon__driver *d, const char *prefix, const char *after,
                                    ratoon__claim_fn fn, void *ctx, ratoon_error *error)
 {
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_CLAIMS);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_CLAIMS);
     ratoon__frame_put_text(&x.writer, prefix);
     ratoon__frame_put_text(&x.writer, after);
-    ratoon_status status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+    ratoon_status status = ratoon__exchange_ask(&x, RATOON__NO_DEADLINE, error);
     uint64_t count;
     bool more;
     ratoon__frame_page_head(&x.fields, &count, &more);
@@ -367,24 +289,24 @@ static ratoon_status socket_claims(ratoon__driver *d, const char *prefix, const 
             break;
         }
     }
-    return exchange_end(&x, status, error);
+    return ratoon__exchange_end(&x, status, error);
 }
 
 /* Reads bytes out of the answer into a buffer of their own. */
-static ratoon_status take_bytes(exchange *x, ratoon_status status, ratoon_buffer *out,
+static ratoon_status take_bytes(ratoon__exchange *x, ratoon_status status, ratoon_buffer *out,
                                 ratoon_error *error)
 {
     size_t size;
     const void *bytes = ratoon__frame_get_bytes(&x->fields, &size);
     if (status != RATOON_OK || !ratoon__frame_done(&x->fields)) {
-        return exchange_end(x, status, error);
+        return ratoon__exchange_end(x, status, error);
     }
     char *copy = malloc(size + 1);
     if (copy != NULL) {
         memcpy(copy, bytes, size);
         copy[size] = '\0';
     }
-    status = exchange_end(x, status, error);
+    status = ratoon__exchange_end(x, status, error);
     if (copy == NULL) {
         return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory for %U bytes",
                             (uint64_t)size);
@@ -396,20 +318,20 @@ static ratoon_status take_bytes(exchange *x, ratoon_status status, ratoon_buffer
 static ratoon_status socket_value_get(ratoon__driver *d, const ratoon_digest *digest,
                                       ratoon_buffer *out, ratoon_error *error)
 {
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_VALUE_GET);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_VALUE_GET);
     ratoon__frame_put_digest(&x.writer, digest);
-    return take_bytes(&x, exchange_ask(&x, RATOON__NO_DEADLINE, error), out, error);
+    return take_bytes(&x, ratoon__exchange_ask(&x, RATOON__NO_DEADLINE, error), out, error);
 }
 
 static ratoon_status socket_snapshot_get(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                          uint64_t *at, ratoon_buffer *out, ratoon_error *error)
 {
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_SNAPSHOT_GET);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_SNAPSHOT_GET);
     ratoon__frame_put_id(&x.writer, lineage);
     ratoon__frame_put_u64(&x.writer, number);
-    ratoon_status status = exchange_ask(&x, RATOON__NO_DEADLINE, error);
+    ratoon_status status = ratoon__exchange_ask(&x, RATOON__NO_DEADLINE, error);
     uint64_t found = ratoon__frame_get_u64(&x.fields);
     status = take_bytes(&x, status, out, error);
     if (status == RATOON_OK) {
@@ -421,19 +343,19 @@ static ratoon_status socket_snapshot_get(ratoon__driver *d, ratoon_id lineage, u
 static ratoon_status socket_snapshot_put(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                          const void *data, size_t size, ratoon_error *error)
 {
-    exchange x;
-    exchange_begin(&x, d, RATOON__FRAME_SNAPSHOT_PUT);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, d, RATOON__FRAME_SNAPSHOT_PUT);
     ratoon__frame_put_id(&x.writer, lineage);
     ratoon__frame_put_u64(&x.writer, number);
     ratoon__frame_put_bytes(&x.writer, data, size);
-    return ask_number(&x, NULL, error);
+    return ratoon__exchange_ask_number(&x, NULL, error);
 }
 
 /* ---- opening and closing ---- */
 
 static void socket_close(ratoon__driver *d)
 {
-    socket_driver *s = (socket_driver *)d;
+    ratoon__socket_driver *s = (ratoon__socket_driver *)d;
     ratoon__connection_close(s->connection);
     free(s);
 }
@@ -454,13 +376,15 @@ static const ratoon__driver_ops socket_ops = {
     .claims = socket_claims,
     .snapshot_get = socket_snapshot_get,
     .snapshot_put = socket_snapshot_put,
+    .sweep = ratoon__socket_sweep,
+    .checkpoint = ratoon__socket_checkpoint,
     .close = socket_close,
 };
 
 ratoon_status ratoon__socket_connect(const char *store_path, uint32_t timeout_ms,
                                      ratoon__driver **out, ratoon_error *error)
 {
-    socket_driver *s = calloc(1, sizeof *s);
+    ratoon__socket_driver *s = calloc(1, sizeof *s);
     if (s == NULL) {
         return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory reaching %s", store_path);
     }
@@ -470,13 +394,13 @@ ratoon_status ratoon__socket_connect(const char *store_path, uint32_t timeout_ms
         free(s);
         return status;
     }
-    exchange x;
-    exchange_begin(&x, &s->base, RATOON__FRAME_HELLO);
+    ratoon__exchange x;
+    ratoon__exchange_begin(&x, &s->base, RATOON__FRAME_HELLO);
     ratoon__frame_put_u64(&x.writer, RATOON__FRAME_MAGIC);
     ratoon__frame_put_u64(&x.writer, RATOON__FRAME_VERSION);
-    status = exchange_ask(&x, ratoon__monotonic_ms() + timeout_ms, error);
+    status = ratoon__exchange_ask(&x, ratoon__monotonic_ms() + timeout_ms, error);
     (void)ratoon__frame_get_range(&x.fields, RATOON__FRAME_VERSION, RATOON__FRAME_VERSION);
-    status = exchange_end(&x, status, error);
+    status = ratoon__exchange_end(&x, status, error);
     if (status != RATOON_OK) {
         socket_close(&s->base);
         return status;
@@ -494,5 +418,5 @@ ratoon_status ratoon__socket_open(const char *store_path, const ratoon__driver_o
 
 bool ratoon__socket_is_lost(const ratoon__driver *d)
 {
-    return ratoon__connection_is_lost(((const socket_driver *)d)->connection);
+    return ratoon__connection_is_lost(((const ratoon__socket_driver *)d)->connection);
 }

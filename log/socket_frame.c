@@ -8,7 +8,7 @@
 
 /* What one of these takes in a frame at the least: a count beyond what is left can't be true, and
  * nothing is allocated for it. */
-#define APPEND_SIZE_MIN ((size_t)56)
+#define APPEND_SIZE_MIN ((size_t)64)
 #define VALUE_SIZE_MIN ((size_t)40)
 #define CLAIM_SIZE_MIN ((size_t)40)
 #define ROW_SIZE_MIN ((size_t)96)
@@ -338,6 +338,7 @@ static void put_append(ratoon__frame_writer *w, const ratoon__append *a)
 {
     ratoon__frame_put_id(w, a->lineage);
     ratoon__frame_put_u64(w, a->number);
+    ratoon__frame_put_u64(w, a->erase);
     ratoon__frame_put_bytes(w, a->data, a->size);
     ratoon__frame_put_u64(w, a->values_count);
     for (size_t i = 0; i < a->values_count; i++) {
@@ -373,6 +374,7 @@ static void get_append(ratoon__frame_reader *r, ratoon__arena *arena, ratoon__ap
 {
     a->lineage = ratoon__frame_get_id(r);
     a->number = ratoon__frame_get_u64(r);
+    a->erase = ratoon__frame_get_range(r, 0, 1) != 0;
     a->data = ratoon__frame_get_bytes(r, &a->size);
 
     ratoon__stored_value *values =

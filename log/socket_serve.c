@@ -275,6 +275,50 @@ static ratoon_status serve_snapshot_put(request *q)
         q, q->driver->ops->snapshot_put(q->driver, lineage, number, data, size, &q->error), 0);
 }
 
+static ratoon_status unsupported(request *q, const char *what)
+{
+    return ratoon__fail(&q->error, RATOON_ERR_UNSUPPORTED, "this kind of store can't %s", what);
+}
+
+static ratoon_status serve_sweep(request *q)
+{
+    size_t size;
+    uint64_t end = ratoon__frame_get_u64(&q->fields);
+    const void *digests = ratoon__frame_get_bytes(&q->fields, &size);
+    q->fields.bad |= size % sizeof(ratoon_digest) != 0;
+    if (!ratoon__frame_done(&q->fields)) {
+        return RATOON_OK;
+    }
+    if (q->driver->ops->sweep == NULL) {
+        return unsupported(q, "sweep values");
+    }
+    uint64_t count = 0;
+    uint64_t bytes = 0;
+    ratoon_status status = q->driver->ops->sweep(q->driver, digests, size / sizeof(ratoon_digest),
+                                                 end, &count, &bytes, &q->error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    ratoon__frame_writer w = answer(q);
+    ratoon__frame_put_u64(&w, count);
+    ratoon__frame_put_u64(&w, bytes);
+    return ratoon__frame_finish(&w, &q->error);
+}
+
+static ratoon_status serve_checkpoint(request *q)
+{
+    const char *path = ratoon__frame_get_text(&q->fields);
+    if (!ratoon__frame_done(&q->fields)) {
+        return RATOON_OK;
+    }
+    if (q->driver->ops->checkpoint == NULL) {
+        return unsupported(q, "be copied");
+    }
+    uint64_t position = 0;
+    ratoon_status status = q->driver->ops->checkpoint(q->driver, path, &position, &q->error);
+    return answer_number(q, status, position);
+}
+
 typedef ratoon_status serve_fn(request *q);
 
 /* A request whose fields aren't what they must be returns with fields not done. */
@@ -291,6 +335,8 @@ static serve_fn *const serve_table[RATOON__FRAME_OP_END] = {
     [RATOON__FRAME_CLAIMS] = serve_claims,
     [RATOON__FRAME_SNAPSHOT_GET] = serve_snapshot_get,
     [RATOON__FRAME_SNAPSHOT_PUT] = serve_snapshot_put,
+    [RATOON__FRAME_SWEEP] = serve_sweep,
+    [RATOON__FRAME_CHECKPOINT] = serve_checkpoint,
 };
 
 bool ratoon__serve(ratoon__driver *d, const ratoon__frame_head *head, const void *frame,

@@ -11,7 +11,9 @@ typedef struct ratoon__report {
     json_t *problems;
     size_t count;
     uint64_t lineages, commits, events, values;
-    uint64_t feed_end; /* when it began */
+    uint64_t feed_end;  /* when it began */
+    uint64_t erased;    /* commits that marks of deleted lineages stand for (R20) */
+    uint64_t marks_end; /* behind the last of these marks in the feed */
 } ratoon__report;
 
 /* kind: chain number time decode fold feed value file snapshot derived io */

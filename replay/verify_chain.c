@@ -19,6 +19,8 @@ typedef struct walk {
     ratoon__driver *driver;
     ratoon__lineage *lineage; /* folded so far; NULL: none */
     bool broken;              /* it can't be folded any further */
+    bool deleted;             /* what was seen is a mark (R20): nothing may follow */
+    size_t before, listed;    /* problems when the lineage began: all, and those listed */
     uint64_t next_event;
     uint64_t number; /* of the last commit seen */
     uint64_t time_us;
@@ -162,11 +164,29 @@ static void events_check(walk *w, const ratoon__commit *c)
 
 /* ---- one lineage ---- */
 
+/* Values of a lineage that is deleted while it is looked at vanish under it. */
+static void pass_over_deleted(walk *w)
+{
+    ratoon__lineage *now = NULL;
+    if (w->deleted || w->report->count == w->before ||
+        ratoon__store_lineage(w->report->store, w->id, &now, NULL) != RATOON_OK) {
+        return;
+    }
+    if (now->deleted) {
+        w->report->count = w->before;
+        while (json_array_size(w->report->problems) > w->listed) {
+            json_array_remove(w->report->problems, json_array_size(w->report->problems) - 1);
+        }
+    }
+    ratoon__lineage_unref(now);
+}
+
 static void lineage_end(walk *w)
 {
     if (!w->any) {
         return;
     }
+    pass_over_deleted(w);
     if (!w->broken && w->lineage != NULL) {
         for (uint32_t i = 0; i < w->lineage->runs_count; i++) {
             const ratoon__run *r = w->lineage->runs[i];
@@ -188,6 +208,9 @@ static bool lineage_begin(walk *w, ratoon_id lineage)
     w->id = lineage;
     w->any = true;
     w->broken = false;
+    w->deleted = false;
+    w->before = w->report->count;
+    w->listed = json_array_size(w->report->problems);
     w->number = 0;
     w->next_event = 1;
     w->time_us = 0;
@@ -196,6 +219,31 @@ static bool lineage_begin(walk *w, ratoon_id lineage)
     w->report->lineages++;
     snapshots_load(w, lineage);
     return w->lineage != NULL;
+}
+
+/* A mark stands alone for all that came before it, and says how much that was. What the digest that
+ * it names was the digest of, only a seal can tell. */
+static bool is_mark(walk *w, const ratoon__commit *c, uint64_t position)
+{
+    if (w->number != 0 || c->events_count != 1 ||
+        c->events[0].type != RATOON__EVENT_LINEAGE_DELETED) {
+        return false;
+    }
+    if (c->events[0].u.deleted.commits != c->number - 1 ||
+        c->events[0].u.deleted.events != c->first_event - 1) {
+        ratoon__problem(w->report, w->id, c->number, "number",
+                        "the mark says it stands for %U commits and %U events; it has number %U, "
+                        "and its event has number %U",
+                        c->events[0].u.deleted.commits, c->events[0].u.deleted.events, c->number,
+                        c->first_event);
+    }
+    w->deleted = true;
+    w->number = c->number - 1;
+    w->digest = c->previous;
+    w->next_event = c->first_event;
+    w->report->erased += c->number - 1;
+    w->report->marks_end = position >= w->report->marks_end ? position + 1 : w->report->marks_end;
+    return true;
 }
 
 /* What a commit says of itself against its key and the commit before it. */
@@ -274,6 +322,15 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
                         number, why.message);
         w->broken = true;
     } else {
+        if (!is_mark(w, &c, position) && w->deleted) {
+            ratoon__problem(w->report, lineage, number, "number",
+                            "commit %U follows the mark of a deleted lineage", number);
+        } else if (!w->deleted && c.events_count > 0 &&
+                   c.events[0].type == RATOON__EVENT_LINEAGE_DELETED) {
+            ratoon__problem(w->report, lineage, number, "number",
+                            "commit %U is a mark of deletion, but what it stands for is there",
+                            number);
+        }
         commit_check(w, &c, number);
         w->report->events += c.events_count;
         w->next_event = c.first_event + c.events_count;

@@ -742,4 +742,5 @@ void driver_suite_add(Suite *suite, const driver_suite_target *one)
     tcase_add_test(t, test_driver_threads_lose_and_repeat_nothing);
     tcase_add_test(t, test_driver_everything_is_there_after_reopening);
     suite_add_tcase(suite, t);
+    driver_suite_erase_add(suite, one);
 }

@@ -24,5 +24,7 @@ typedef struct driver_suite_target {
 } driver_suite_target;
 
 void driver_suite_add(Suite *suite, const driver_suite_target *one);
+/* Part of it. */
+void driver_suite_erase_add(Suite *suite, const driver_suite_target *one);
 
 #endif

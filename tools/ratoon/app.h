@@ -44,6 +44,8 @@ int app_no_memory(const app *a);
 
 /* ---- place.c: where the store is ---- */
 
+/* Sets a->store_path, whether there is a store or not. */
+void app_locate_store(app *a);
 /* Opens the store for reading commands: it must exist; a damaged one that can be read is opened
  * with a warning. Gives an exit code, or -1 to go on. */
 int app_open_store(app *a);

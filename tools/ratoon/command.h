@@ -69,9 +69,11 @@ int help_completion(const app *a, const char *shell);
 
 /* The commands. */
 int command_annotate(app *a, const args *in);
+int command_backup(app *a, const args *in);
 int command_cancel(app *a, const args *in);
 int command_check(app *a, const args *in);
 int command_completion(app *a, const args *in);
+int command_delete(app *a, const args *in);
 int command_diff(app *a, const args *in);
 int command_emit(app *a, const args *in);
 int command_explain(app *a, const args *in);
@@ -81,6 +83,8 @@ int command_list(app *a, const args *in);
 int command_log(app *a, const args *in);
 int command_logs(app *a, const args *in);
 int command_manual(app *a, const args *in);
+int command_prune(app *a, const args *in);
+int command_restore(app *a, const args *in);
 int command_resume(app *a, const args *in);
 int command_retry(app *a, const args *in);
 int command_run(app *a, const args *in);

@@ -140,6 +140,17 @@ static const command_option verify_options[] = {
     {0},
 };
 
+static const command_option delete_options[] = {
+    {"lineage", NULL, "the whole lineage: the run, its root and all branches", 0, false},
+    {0},
+};
+
+static const command_option prune_options[] = {
+    {"older-than", "AGE", "lineages that ended longer ago than this (90d)", 0, false},
+    {"dry-run", NULL, "only tell what would be deleted", 0, false},
+    {0},
+};
+
 static const command_option shell_options[] = {
     {"item", "KEY", "with this item of a foreach stage", 0, false},
     {0},
@@ -196,6 +207,21 @@ const command commands[] = {
      command_watch, false},
     {"annotate", "RUN TEXT", "add a remark to a run's history", NULL, no_options, command_annotate,
      false},
+    {"delete", "RUN", "delete a run with its history, for good",
+     "A run that has branches, or is one, is deleted only with its whole lineage (--lineage), and "
+     "none while any run of it is active. One mark stays in the log: when, by whom and how much was "
+     "deleted. Values that nothing else uses and captured output go too.",
+     delete_options, command_delete, false},
+    {"prune", "", "delete lineages that ended long ago",
+     "Lineages with an active run, or of which the newest run is suspended, are kept.",
+     prune_options, command_prune, false},
+    {"backup", "DIR", "copy the store while it is in use",
+     "The copy is a store itself: --store DIR works on it. It holds the secret key as well.",
+     no_options, command_backup, false},
+    {"restore", "DIR", "make a store from a backup",
+     "The store is made where --store says, which must not exist, and verified before it is put "
+     "there.",
+     no_options, command_restore, false},
     {"verify", "", "check the store for damage and tampering", NULL, verify_options, command_verify,
      false},
     {"check", "FILE", "check a pipeline file", NULL, no_options, command_check, false},

@@ -40,7 +40,7 @@ static char *nearest(void)
     }
 }
 
-static void locate(app *a)
+void app_locate_store(app *a)
 {
     if (a->store_path != NULL) {
         return;
@@ -74,7 +74,7 @@ static int not_found(const app *a, ratoon_error *error)
 
 int app_open_store(app *a)
 {
-    locate(a);
+    app_locate_store(a);
     const ratoon_store_options options = options_of(a);
     ratoon_error error = {0};
     const ratoon_status status = ratoon_store_open(a->store_path, &options, &a->store, &error);
@@ -98,7 +98,7 @@ int app_open_store(app *a)
 
 int app_open_store_for_change(app *a)
 {
-    locate(a);
+    app_locate_store(a);
     const ratoon_store_options options = options_of(a);
     ratoon_error error = {0};
     const ratoon_status status = ratoon_store_open(a->store_path, &options, &a->store, &error);
@@ -140,7 +140,7 @@ static bool make_parents(const char *path)
 
 int app_open_or_create_store(app *a)
 {
-    locate(a);
+    app_locate_store(a);
     size_t length = strlen(a->store_path);
     while (length > 1 && a->store_path[length - 1] == '/') {
         a->store_path[--length] = '\0';
