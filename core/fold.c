@@ -148,7 +148,6 @@ static ratoon_status fold_run_event(ratoon__folding *f, uint32_t index, const ra
     return RATOON_OK;
 }
 
-static ratoon_status fold_event(ratoon__folding *f, const ratoon__event *e)
 /* What the mark alone gives is what it gives behind all that it stands for: nothing. */
 static void fold_deleted(ratoon__lineage *l)
 {
@@ -159,6 +158,7 @@ static void fold_deleted(ratoon__lineage *l)
     l->deleted = true;
 }
 
+static ratoon_status fold_event(ratoon__folding *f, const ratoon__event *e)
 {
     if (e->type == RATOON__EVENT_RUN_CREATED) {
         return ratoon__fold_created(f, e);
