@@ -24,7 +24,7 @@ import sys
 import uuid
 
 MAGIC = 0x6E6F6F7461720001
-VERSIONS = (1, 2)  # of the protocol; what is asked here is the same in both
+VERSION = 2
 HELLO, READ, VALUE_GET = 1, 4, 7
 
 
@@ -58,14 +58,11 @@ def ask(connection, operation, fields):
 
 
 def greet(store):
-    """A connection on which both sides speak the same version."""
-    for version in VERSIONS:
-        connection = connect(store)
-        status, _ = ask(connection, HELLO, struct.pack("<QQ", MAGIC, version))
-        if status == 0:
-            return connection
-        connection.close()
-    sys.exit("the owner of the store speaks another version of the protocol")
+    connection = connect(store)
+    status, _ = ask(connection, HELLO, struct.pack("<QQ", MAGIC, VERSION))
+    if status != 0:
+        sys.exit("the owner of the store speaks another version of the protocol")
+    return connection
 
 
 def commits(connection, lineage, one):
