@@ -61,7 +61,7 @@ static json_t *json_stage(const ratoon__run *r, uint32_t i)
     return doc;
 }
 
-static json_t *json_actions(ratoon_store *s, const ratoon__lineage *l, const ratoon__run *r)
+json_t *ratoon__json_actions(ratoon_store *s, const ratoon__lineage *l, const ratoon__run *r)
 {
     ratoon__arena arena = {0};
     ratoon__actions a = {0};
@@ -154,7 +154,7 @@ json_t *ratoon__json_run(ratoon_store *s, const ratoon__lineage *l, const ratoon
         }
         json_object_set_new(doc, "stages", stages);
     }
-    json_object_set_new(doc, "actions", json_actions(s, l, r));
+    json_object_set_new(doc, "actions", ratoon__json_actions(s, l, r));
     return doc;
 }
 

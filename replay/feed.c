@@ -81,23 +81,34 @@ static bool take_commit(void *ctx, uint64_t position, ratoon_id lineage, uint64_
     return feed->count < FEED_BATCH;
 }
 
-/* The definition of the run an event is about, to name its stages; a new reference or NULL. */
-static ratoon_pipeline *definition_of(ratoon_store *s, const ratoon__lineage *l, ratoon_id run)
+static bool is_failure(const ratoon__event *e)
 {
-    const ratoon__run *r = l != NULL ? ratoon__lineage_run(l, run) : NULL;
-    (void)s;
-    return r != NULL ? ratoon__pipeline_ref(r->pipeline) : NULL;
+    return (e->type == RATOON__EVENT_RUN_ENDED && e->u.ended.status == RATOON_RUN_FAILED) ||
+           (e->type == RATOON__EVENT_STAGE_ENDED && e->u.stage_ended.status == RATOON_STAGE_FAILED);
+}
+
+/* An event as `log` prints it; a failure with what can be done now, too (A03). */
+static json_t *event_of(ratoon_store *s, const ratoon__lineage *l, const ratoon__commit *commit,
+                        size_t i)
+{
+    const ratoon__event *event = &commit->events[i];
+    const ratoon__run *r = l != NULL ? ratoon__lineage_run(l, event->run) : NULL;
+    json_t *doc = ratoon__json_event(commit, i, r != NULL ? r->pipeline : NULL);
+    if (r != NULL && is_failure(event)) {
+        json_object_set_new(json_object_get(doc, "data"), "actions", ratoon__json_actions(s, l, r));
+    }
+    return doc;
 }
 
 static ratoon_status item_of(ratoon_feed *feed, const entry *e, const ratoon__commit *commit,
                              ratoon_feed_item *out, ratoon_error *error)
 {
     ratoon__lineage *l = NULL;
-    ratoon_id *runs = realloc(feed->runs, (commit->events_count + 1) * sizeof *runs);
-    feed->runs = runs != NULL ? runs : feed->runs;
-    const char **types = realloc(feed->types, (commit->events_count + 1) * sizeof *types);
-    feed->types = types != NULL ? types : feed->types;
-    if (runs == NULL || types == NULL) {
+    free(feed->runs);
+    free(feed->types);
+    feed->runs = calloc(commit->events_count + 1, sizeof *feed->runs);
+    feed->types = calloc(commit->events_count + 1, sizeof *feed->types);
+    if (feed->runs == NULL || feed->types == NULL) {
         return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
     }
     ratoon_status status = ratoon__store_lineage(feed->store, e->lineage, &l, error);
@@ -107,11 +118,9 @@ static ratoon_status item_of(ratoon_feed *feed, const entry *e, const ratoon__co
     json_t *events = json_array();
     for (size_t i = 0; i < commit->events_count; i++) {
         const ratoon__event *event = &commit->events[i];
-        ratoon_pipeline *p = definition_of(feed->store, l, event->run);
-        json_array_append_new(events, ratoon__json_event(commit, i, p));
-        ratoon__pipeline_unref(p);
-        runs[i] = event->run;
-        types[i] = ratoon__event_type_name(event->type);
+        json_array_append_new(events, event_of(feed->store, l, commit, i));
+        feed->runs[i] = event->run;
+        feed->types[i] = ratoon__event_type_name(event->type);
     }
     ratoon__lineage_unref(l);
     json_t *doc = json_pack("{s:i,s:I,s:o,s:I,s:o,s:o}", "schema", RATOON__SCHEMA, "position",
@@ -127,8 +136,8 @@ static ratoon_status item_of(ratoon_feed *feed, const entry *e, const ratoon__co
                                   .commit = e->number,
                                   .time_us = commit->time_us,
                                   .json = feed->json,
-                                  .runs = runs,
-                                  .types = types,
+                                  .runs = feed->runs,
+                                  .types = feed->types,
                                   .events = commit->events_count};
     }
     return status;

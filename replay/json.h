@@ -27,6 +27,8 @@ json_t *ratoon__json_overrides(const ratoon_pipeline *p, const ratoon__override 
 /* The documents themselves, without the envelope. */
 json_t *ratoon__json_run(ratoon_store *s, const ratoon__lineage *l, const ratoon__run *r,
                          bool with_stages);
+/* What can be done now with a run (A03). */
+json_t *ratoon__json_actions(ratoon_store *s, const ratoon__lineage *l, const ratoon__run *r);
 /* One event as `log` prints it, without the envelope's "schema". pipeline: of the event's run, to
  * name stages; may be NULL. */
 json_t *ratoon__json_event(const ratoon__commit *commit, size_t i, const ratoon_pipeline *pipeline);

@@ -220,5 +220,27 @@ class Concurrency(PipelineTest):
         watcher.send_signal(signal.SIGINT)
         self.finish(watcher).expect_exit(130)
 
+    def test_Q06_A03_a_failure_says_what_can_be_done_now(self):
+        self.pipeline(
+            "pipeline: oom\nparams:\n  size: {type: int, default: 8, min: 1}\nstages:\n"
+            "  - {name: a, shell: true, adjust: {OOM: {size: {op: halve}}},\n"
+            "     run: 'echo CUDA out of memory >&2; exit 1'}\n"
+        )
+        self.run_ratoon("run", "p.yaml").expect_exit(1)
+        watcher = self.start_ratoon("--json", "watch", "--from", "1")
+        failures = {}
+        for line in watcher.stdout:
+            for event in json.loads(line)["events"]:
+                if "actions" in event["data"]:
+                    failures[event["type"]] = event["data"]
+            if "run.ended" in failures:
+                break
+        error = failures["stage.ended"]["error"]
+        self.assertEqual((error["class"], error["suggested_overrides"]), ("OOM", {"size": 4}))
+        actions = failures["run.ended"]["actions"]
+        self.assertTrue(actions["retry"]["available"])
+        self.assertEqual(actions["retry"]["suggested_overrides"], {"size": 4})
+        self.assertFalse(actions["cancel"]["available"])
+
 
 main()

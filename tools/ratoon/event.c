@@ -10,8 +10,9 @@
 /* Members that say nothing to people at a glance. */
 static bool is_dull(const char *name)
 {
-    static const char *const dull[] = {"captured",  "digest", "executor", "epoch",     "old_digest",
-                                       "max_depth", "root",   "number",   "new_digest"};
+    static const char *const dull[] = {"captured",   "digest",    "executor", "epoch",
+                                       "old_digest", "max_depth", "root",     "number",
+                                       "new_digest", "actions"};
     for (size_t i = 0; i < sizeof dull / sizeof dull[0]; i++) {
         if (strcmp(name, dull[i]) == 0) {
             return true;
