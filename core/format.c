@@ -144,6 +144,7 @@ ratoon_status ratoon__fail(ratoon_error *error, ratoon_status code, const char *
     error->line = 0;
     error->column = 0;
     error->hint[0] = '\0';
+    // cppcheck-suppress uninitvar ; the sink wrote it
     memcpy(error->message, message, s.size + 1);
     return code;
 }
@@ -160,5 +161,6 @@ void ratoon__hint(ratoon_error *error, const char *format, ...)
     sink_format(&s, format, args);
     va_end(args);
     sink_finish(&s);
+    // cppcheck-suppress uninitvar ; the sink wrote it
     memcpy(error->hint, hint, s.size + 1);
 }

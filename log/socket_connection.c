@@ -283,6 +283,7 @@ ratoon_status ratoon__connection_call(ratoon__connection *c, ratoon__buf *reques
     pthread_mutex_lock(&c->lock);
     w.id = ++c->last_id;
     w.next = c->waiters;
+    // cppcheck-suppress autoVariables ; taken off the list before this function returns
     c->waiters = &w;
     pthread_mutex_unlock(&c->lock);
 

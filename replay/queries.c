@@ -183,7 +183,7 @@ static ratoon_status walk_index(ratoon_store *s, ratoon__index index, const char
 {
     ratoon__driver *d = ratoon__store_driver(s);
     walk w = {.fn = fn, .ctx = ctx};
-    ratoon_status status;
+    ratoon_status status = RATOON_OK;
     do {
         ratoon__list_query query = {.index = index,
                                     .key = key,

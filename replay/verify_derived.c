@@ -185,7 +185,7 @@ ratoon_status ratoon__verify_rows(ratoon__report *r, const ratoon__sum *seen, ra
 {
     ratoon__driver *d = ratoon__store_driver(r->store);
     rows_walk w = {.report = r};
-    ratoon_status status;
+    ratoon_status status = RATOON_OK;
     uint64_t end = 0;
     do {
         ratoon__list_query query = {.index = RATOON__INDEX_TIME,
