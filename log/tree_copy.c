@@ -8,9 +8,10 @@
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 64, PIECE = 1 << 20 };
+enum { DEPTH_MAX = 64, PIECE = 1 << 20, SETTLED_SECONDS = 2 };
 
 static bool copy_bytes(int in, int out)
 {
@@ -25,10 +26,14 @@ static bool copy_bytes(int in, int out)
     }
 }
 
-/* Whether a file is what an earlier copying has left. */
+/* Whether a file is what an earlier copying has left. Times of files go in steps of some
+ * milliseconds, so the time of one that was written just now says nothing. */
 static bool is_same(int folder, const char *name, const struct stat *from)
 {
     struct stat to;
+    if (from->st_mtim.tv_sec + SETTLED_SECONDS > time(NULL)) {
+        return false;
+    }
     return fstatat(folder, name, &to, AT_SYMLINK_NOFOLLOW) == 0 && to.st_size == from->st_size &&
            to.st_mtim.tv_sec == from->st_mtim.tv_sec && to.st_mtim.tv_nsec == from->st_mtim.tv_nsec;
 }

@@ -641,6 +641,31 @@ START_TEST(test_R20_mark_of_a_deleted_lineage_stands_alone)
 }
 END_TEST
 
+START_TEST(test_R20_mark_leaves_nothing_of_what_was_known_before)
+{
+    begin("a");
+    const ratoon__event e = {.type = RATOON__EVENT_LINEAGE_DELETED, .run = support_id(1)};
+    ratoon__commit commit = {.lineage = s.l->id,
+                             .number = s.l->head + 5, /* there was more than was seen */
+                             .first_event = s.l->events + 9,
+                             .writer = "test",
+                             .events = &e,
+                             .events_count = 1};
+    const ratoon_digest digest = {{7}};
+    ratoon__lineage *out = NULL;
+    ck_assert_uint_eq(s.l->runs_count, 1);
+    ck_assert_int_eq(ratoon__fold(s.l, &commit, &digest, &out, NULL), RATOON_OK);
+    ck_assert(out->deleted);
+    ck_assert_uint_eq(out->runs_count, 0);
+    ck_assert_uint_eq(out->head, commit.number);
+    ratoon__lineage_unref(out);
+    out = NULL;
+    commit.number = s.l->head; /* what is known already */
+    ck_assert_int_eq(ratoon__fold(s.l, &commit, &digest, &out, NULL), RATOON_ERR_DAMAGED);
+    end();
+}
+END_TEST
+
 static void add(Suite *all, const char *name, const TTest *const *tests, size_t count)
 {
     TCase *tcase = tcase_create(name);
