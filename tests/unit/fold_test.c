@@ -703,7 +703,8 @@ static Suite *suite(void)
     ADD(all, "versions", test_fold_leaves_the_old_version_as_it_was,
         test_fold_shares_pages_of_a_long_pipeline, test_fold_part_takes_the_first_events,
         test_fold_refuses_what_cannot_follow, test_fold_passes_over_unknown_events,
-        test_R20_mark_of_a_deleted_lineage_stands_alone);
+        test_R20_mark_of_a_deleted_lineage_stands_alone,
+        test_R20_mark_leaves_nothing_of_what_was_known_before);
     return all;
 }
 
