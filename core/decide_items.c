@@ -80,6 +80,9 @@ static ratoon_status add_item(applying *a, uint32_t stage, size_t index)
             item->error_class == RATOON_CLASS_NONE ? RATOON_CLASS_UNKNOWN : item->error_class;
         e->u.item.error = item->error;
     }
+    if (item->capture != NULL) {
+        e->u.item.capture = (ratoon__capture){.present = true, .c = *item->capture};
+    }
     const ratoon__value_ref *outputs = a->op->item_outputs;
     if (outputs != NULL && (outputs[index].data != NULL || outputs[index].size > 0)) {
         e->u.item.has_output = true;

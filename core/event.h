@@ -211,6 +211,7 @@ typedef struct ratoon__event {
             ratoon__value_ref output;
             ratoon_class error_class;
             const char *error; /* may be NULL */
+            ratoon__capture capture;
         } item;
         struct {
             uint32_t stage, attempt;

@@ -463,6 +463,12 @@ typedef struct ratoon_failure { /* A02; suggestions and retryability are derived
     const char *detail; /* end of stderr and the like; NULL: none */
 } ratoon_failure;
 
+typedef struct ratoon_capture {              /* captured output of an attempt (E07) */
+    uint64_t stdout_size, stderr_size;       /* bytes kept in the file */
+    uint64_t stdout_dropped, stderr_dropped; /* bytes left out in the middle */
+    ratoon_digest stdout_digest, stderr_digest;
+} ratoon_capture;
+
 typedef struct ratoon_item_result {
     const char *key;
     bool failed;
@@ -470,14 +476,9 @@ typedef struct ratoon_item_result {
     const void *output; /* JSON, NULL: none */
     size_t output_size;
     ratoon_class error_class;
-    const char *error; /* message for a failed one */
+    const char *error;             /* message for a failed one */
+    const ratoon_capture *capture; /* NULL: none was kept for this item (E07) */
 } ratoon_item_result;
-
-typedef struct ratoon_capture {              /* captured output of an attempt (E07) */
-    uint64_t stdout_size, stderr_size;       /* bytes kept in the file */
-    uint64_t stdout_dropped, stderr_dropped; /* bytes left out in the middle */
-    ratoon_digest stdout_digest, stderr_digest;
-} ratoon_capture;
 
 typedef enum ratoon_op_kind {
     RATOON_OP_STAGE_START = 1, /* stage; sets attempt_out */

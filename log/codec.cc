@@ -450,8 +450,9 @@ Offset<void> ratoon__encoder::stage_body(const ratoon__event &e)
         const Text key = required(i.key);
         const Table<fb::Value> output = i.has_output ? value(i.output) : Table<fb::Value>(0);
         const Text error = text(i.error);
+        const auto captured = capture(i.capture);
         return fb::CreateItemEnded(fbb, i.stage, i.attempt, key, i.failed, i.committed, output,
-                                   error_class<fb::ErrorClass>(i.error_class), error)
+                                   error_class<fb::ErrorClass>(i.error_class), error, captured)
             .Union();
     }
     case RATOON__EVENT_STAGE_CONSUMED:
@@ -813,6 +814,7 @@ void Decoder::stage_body(const fb::Event &from, ratoon__event &out)
         }
         u.item.error_class = error_class<ratoon_class>(i->error_class());
         u.item.error = text(i->error());
+        u.item.capture = capture(i->capture());
         break;
     }
     case fb::Body_StageConsumed: {

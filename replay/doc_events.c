@@ -179,6 +179,7 @@ static void item_data(json_t *o, const ratoon__event *e)
         set(o, "class", ratoon__json_class(e->u.item.error_class));
     }
     set_text(o, "error", e->u.item.error);
+    set_capture(o, &e->u.item.capture);
 }
 
 static void run_data(json_t *o, const ratoon_pipeline *p, const ratoon__event *e)

@@ -303,6 +303,19 @@ class Captures(Runner):
         self.run_ratoon("verify").expect_exit(6)
 
 
+    def test_E07_verify_checks_what_items_wrote(self):
+        self.write("s.json", '{"l": ["x", "y"]}')
+        run = self.execute(self.stage("echo $RATOON_ITEM", foreach="l"), "--state", "s.json")
+        self.run_ratoon("verify").expect_exit(0)
+        folder = self.path(".ratoon", "output", run["id"], "s")
+        names = sorted(os.listdir(folder))
+        with open(os.path.join(folder, names[0]), "w") as file:
+            file.write("z\n")
+        self.run_ratoon("verify").expect_exit(6).expect_stdout(names[0])
+        os.remove(os.path.join(folder, names[0]))
+        self.run_ratoon("verify").expect_exit(6).expect_stdout(names[0])
+
+
 class Secrets(Runner):
     def secret(self, script, code=0):
         self.write("s.sh", "#!/bin/sh\n" + script, executable=True)

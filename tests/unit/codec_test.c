@@ -297,6 +297,7 @@ static void fill_item(ratoon__event *e)
     }
     e->u.item.error_class = any_class();
     e->u.item.error = any_text_or_null();
+    e->u.item.capture = any_capture();
 }
 
 static ratoon__event any_event(ratoon__event_type type)
@@ -600,6 +601,7 @@ static void same_item(const ratoon__event *a, const ratoon__event *b)
     same_value(&a->u.item.output, &b->u.item.output);
     SAME(u.item.error_class);
     SAME_TEXT(u.item.error);
+    same_capture(&a->u.item.capture, &b->u.item.capture);
 }
 
 static void same_event(const ratoon__event *a, const ratoon__event *b)

@@ -179,6 +179,14 @@ static void recorded(runner__attempt *a, runner__result *r)
     emit_item(a, r);
 }
 
+/* What an item's own process wrote, if it wrote anything. */
+static const ratoon_capture *capture_of(const runner__attempt *a, const runner__result *r)
+{
+    const bool own = a->def->foreach_key != NULL && r->task != NULL;
+    const ratoon_capture *c = own ? &r->task->capture : NULL;
+    return c != NULL && c->stdout_size + c->stderr_size > 0 ? c : NULL;
+}
+
 static ratoon_status apply_results(runner__attempt *a, const runner__result *results, size_t count)
 {
     ratoon_item_result *items = runner__alloc(count * sizeof(*items));
@@ -190,7 +198,8 @@ static ratoon_status apply_results(runner__attempt *a, const runner__result *res
                                         .output = r->output_size > 0 ? r->output : NULL,
                                         .output_size = r->output_size,
                                         .error_class = r->error_class,
-                                        .error = r->error};
+                                        .error = r->error,
+                                        .capture = capture_of(a, r)};
     }
     ratoon_op op = {.kind = RATOON_OP_ITEM,
                     .stage = a->def->name,
