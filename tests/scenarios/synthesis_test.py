@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.environ["SRC"] + "/tests/command")
@@ -65,11 +66,25 @@ class Synthesis(Scenario):
     def combine(self, name, file=EXAMPLE + "/synthesis.yaml"):
         return self.run_json("run", file, "--state", f"{EXAMPLE}/nodes/{name}.json", "--subject", name)
 
+    built = None  # a store with the graph, made once and copied for each test
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.built:
+            shutil.rmtree(cls.built[0])
+
     def graph(self, file=EXAMPLE + "/synthesis.yaml"):
         """Three members, of which the keeper has no text, and their synthesis."""
-        self.member("tides")
-        self.member("harbour")
-        self.keeper = self.member("keeper", "--param", "agent=silent", code=1)
+        if not Synthesis.built:
+            self.member("tides")
+            self.member("harbour")
+            keeper = self.member("keeper", "--param", "agent=silent", code=1)
+            kept = tempfile.mkdtemp(prefix="synthesis.")
+            shutil.copytree(self.path(".ratoon"), kept + "/store")
+            Synthesis.built = (kept, keeper)
+        else:
+            shutil.copytree(Synthesis.built[0] + "/store", self.path(".ratoon"))
+        self.keeper = Synthesis.built[1]
         self.lighthouse = self.combine("lighthouse", file)
         self.executed()
 
