@@ -122,6 +122,20 @@ class Retry(PipelineTest):
         run = self.run_json("retry", parent, "--only", "--param", "fail=", code=9)
         self.assertEqual(self.ran(), ["two"])
         self.assertEqual(run["status"], "suspended")
+        result = self.run_ratoon("resume", run["id"]).expect_exit(0)
+        result.expect_stderr("goes on: runs three\n")
+
+    def test_R25_what_was_done_downstream_is_reused_and_shown_as_stale(self):
+        self.pipeline(CHAIN)
+        self.run_ratoon("run", "p.yaml").expect_exit(0)
+        self.ran()
+        result = self.run_ratoon("--json", "retry", "@last", "--from", "one", "--rerun", "--only")
+        run = result.json()["run"]
+        self.assertEqual(self.ran(), ["one"])
+        self.assertEqual(
+            [(s["status"], s["stale"]) for s in run["stages"]],
+            [("succeeded", False), ("reused", True), ("reused", True)],
+        )
 
     def test_until_suspends_a_retry(self):
         parent = self.failed()

@@ -53,12 +53,12 @@ static void announce(const app *a, const json_t *run, const ratoon_pipeline *pip
     }
     const char *parent = doc_string(run, "parent");
     char *names = next_names(ran), *others = next_names(reused);
-    if (*parent != '\0') {
-        app_note(a, "run %s: retry of %s from %s: runs %s%s%s", doc_string(run, "id"), parent,
-                 doc_string(run, "from_stage"), names, *others != '\0' ? "; reuses " : "", others);
-    } else if (finished > 0) {
+    if (finished > 0) {
         app_note(a, "run %s of %s goes on: runs %s", doc_string(run, "id"),
                  doc_string(run, "pipeline"), names);
+    } else if (*parent != '\0') {
+        app_note(a, "run %s: retry of %s from %s: runs %s%s%s", doc_string(run, "id"), parent,
+                 doc_string(run, "from_stage"), names, *others != '\0' ? "; reuses " : "", others);
     } else {
         app_note(a, "run %s of %s: runs %s", doc_string(run, "id"), doc_string(run, "pipeline"),
                  names);
