@@ -192,6 +192,9 @@ static bool stage_equal(const place *at, const ratoon__stage *a, const ratoon__s
     FIELD(at, items_mode);
     SAME(at, strings_equal(a->listed, b->listed), "listed items");
     SAME(at, runs_equal(a->consumed, b->consumed), "consumed runs");
+    FIELD(at, tally.spent_us);
+    SAME(at, memcmp(a->tally.failures, b->tally.failures, sizeof a->tally.failures) == 0,
+         "failures counted");
     return true;
 }
 

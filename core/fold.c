@@ -84,6 +84,7 @@ static ratoon_status cancel_stages(ratoon__folding *f, ratoon__run *r)
         s->not_before = 0;
         if (status == RATOON_STAGE_RUNNING) {
             s->ended_at = f->time_us;
+            s->tally.spent_us += f->time_us > s->started_at ? f->time_us - s->started_at : 0;
         }
     }
     return RATOON_OK;

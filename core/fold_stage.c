@@ -99,11 +99,23 @@ static void settle(ratoon__stage *s)
     s->listed = NULL;
 }
 
+/* An attempt is over, or a stage failed without one (S04). */
+static void tally_end(const ratoon__folding *f, ratoon__stage *s, const ratoon__failure *failure)
+{
+    if (s->status == RATOON_STAGE_RUNNING && f->time_us > s->started_at) {
+        s->tally.spent_us += f->time_us - s->started_at;
+    }
+    if (failure->error_class > RATOON_CLASS_NONE && failure->error_class <= RATOON_CLASS_UNKNOWN) {
+        s->tally.failures[failure->error_class]++;
+    }
+}
+
 static bool fold_ended(const ratoon__folding *f, const ratoon__run *r, ratoon__stage *s,
                        const ratoon__event *e)
 {
     const uint32_t attempt = e->u.stage_ended.attempt;
     unuse(s);
+    tally_end(f, s, &e->u.stage_ended.failure);
     s->status = e->u.stage_ended.status;
     s->ended_at = f->time_us;
     s->not_before = 0;
@@ -136,6 +148,7 @@ static bool fold_returned(const ratoon__folding *f, const ratoon__run *r, ratoon
     const uint64_t delay_ms = e->u.stage_returned.delay_ms;
     const uint64_t delay_us = delay_ms > delay_us_max / 1000 ? delay_us_max : delay_ms * 1000;
     unuse(s);
+    tally_end(f, s, &e->u.stage_returned.failure);
     s->status = RATOON_STAGE_PENDING;
     s->ended_at = f->time_us;
     s->not_before = delay_us == 0 || f->time_us > UINT64_MAX - delay_us ? 0 : f->time_us + delay_us;

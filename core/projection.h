@@ -77,6 +77,12 @@ uint64_t ratoon__items_count(const ratoon__item_map *m);
 bool ratoon__items_each(const ratoon__item_map *m, bool (*fn)(void *ctx, const ratoon__item *item),
                         void *ctx);
 
+/* What the attempts of a stage in one run came to, for statistics (Q04). */
+typedef struct ratoon__tally {
+    uint64_t spent_us;                           /* time in attempts that are over */
+    uint32_t failures[RATOON_CLASS_UNKNOWN + 1]; /* attempts that failed, by class */
+} ratoon__tally;
+
 /* Strings that begin with `const char *` in a stage or run are shared between versions. */
 typedef struct ratoon__stage {
     atomic_uint refs;
@@ -103,6 +109,7 @@ typedef struct ratoon__stage {
     ratoon_items_mode items_mode;
     struct ratoon__strings *listed; /* for LISTED: the keys, sorted, each once; may be NULL */
     struct ratoon__runs *consumed;  /* runs whose results the last attempt used (R22) */
+    ratoon__tally tally;            /* of this run's attempts */
 } ratoon__stage;
 
 typedef struct ratoon__strings {

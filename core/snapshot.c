@@ -1,7 +1,7 @@
 /* Snapshots: a projection as bytes, derived and disposable. The format, in the terms of
  * snapshot_io.h:
  *
- *   8 bytes "RATOONS" 0x01, the last one the version
+ *   8 bytes "RATOONS" 0x02, the last one the version
  *   lineage: id, head, digest of the head commit, events, time of the last commit, deleted
  *   list of runs, in the order of their numbers; of each:
  *     id, time and event number of its creation, what its first event says (snapshot_created.c)
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint8_t magic[8] = {'R', 'A', 'T', 'O', 'O', 'N', 'S', 1};
+static const uint8_t magic[8] = {'R', 'A', 'T', 'O', 'O', 'N', 'S', 2};
 
 enum { RUN_MIN = 100 }; /* bytes of a run at least */
 

@@ -365,6 +365,22 @@ static void io_shared_text(ratoon__io *io, const char **text)
     }
 }
 
+/* Time spent, a bit for each class that has failures, and those counts. */
+static void io_tally(ratoon__io *io, ratoon__tally *t)
+{
+    uint32_t classes = 0;
+    for (unsigned c = 0; c <= RATOON_CLASS_UNKNOWN; c++) {
+        classes |= t->failures[c] > 0 ? 1u << c : 0;
+    }
+    ratoon__io_u64(io, &t->spent_us);
+    ratoon__io_u32(io, &classes);
+    for (unsigned c = 0; c <= RATOON_CLASS_UNKNOWN; c++) {
+        if ((classes >> c & 1) != 0) {
+            ratoon__io_u32(io, &t->failures[c]);
+        }
+    }
+}
+
 static void stage_numbers(ratoon__io *io, ratoon__stage *s)
 {
     s->status = (ratoon_stage_status)ratoon__io_enum(io, s->status, RATOON_STAGE_REUSED);
@@ -386,6 +402,7 @@ static void stage_numbers(ratoon__io *io, ratoon__stage *s)
     ratoon__io_u64(io, &s->items_failed);
     ratoon__io_u64(io, &s->items_committed);
     s->items_mode = (ratoon_items_mode)ratoon__io_enum(io, s->items_mode, RATOON_ITEMS_LISTED);
+    io_tally(io, &s->tally);
     const bool reused = s->status == RATOON_STAGE_REUSED;
     const bool as_done = s->reused_as == RATOON_STAGE_SUCCEEDED ||
                          s->reused_as == RATOON_STAGE_DEGRADED ||

@@ -705,6 +705,13 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_doc_log(ratoon_store *store, rat
                                                         bool lineage, ratoon_buffer *json_lines,
                                                         ratoon_error *error);
 
+/* Statistics of every pipeline, or of one (NULL: all; NOT_FOUND where it has no runs): runs by
+ * status, executions, success rate, failures by class, retries and those that helped, time spent
+ * and saved, depths (Q04). A call costs what has happened since the last one, not the whole
+ * history. Free the buffer. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_doc_stats(ratoon_store *store, const char *pipeline,
+                                                          ratoon_buffer *json, ratoon_error *error);
+
 /* ------------------------------------------------------------------ stale consumers (R22) */
 
 typedef struct ratoon_stale {
@@ -830,6 +837,67 @@ RATOON_API void ratoon_feed_close(ratoon_feed *feed);
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_verify(ratoon_store *store, ratoon_id run,
                                                        ratoon_buffer *json, size_t *problems,
                                                        ratoon_error *error);
+
+/* ------------------------------------------------------------------ export and import (R18) */
+
+/* X(NAME, value, name): formats of an export. Only JSONL can be imported. */
+#define RATOON_EXPORT_LIST(X)                                                                      \
+    X(JSONL, 1, "jsonl")                                                                           \
+    X(OPENLINEAGE, 2, "openlineage")                                                               \
+    X(TRACE, 3, "trace")                                                                           \
+    X(DOT, 4, "dot")                                                                               \
+    X(MERMAID, 5, "mermaid")                                                                       \
+    X(CSV, 6, "csv")                                                                               \
+    X(HTML, 7, "html")
+typedef enum ratoon_export_format {
+#define X(name, value, text) RATOON_EXPORT_##name = value,
+    RATOON_EXPORT_LIST(X)
+#undef X
+} ratoon_export_format;
+/* The format of a name, 0 where there is none. */
+RATOON_API ratoon_export_format ratoon_export_format_parse(const char *name);
+
+/* Takes the next bytes of an export. False: the export ends with IO. */
+typedef bool (*ratoon_write_fn)(void *ctx, const void *data, size_t size);
+
+/* Writes the lineages of the given runs, each whole and once, by the ids of their roots; count 0:
+ * the whole store. What is written is as of now: commits appended meanwhile are left out. Captured
+ * output is not part of it; of deleted lineages nothing is. NOT_FOUND, DAMAGED (the chain is
+ * checked on the way), IO. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_export(ratoon_store *store, const ratoon_id *runs,
+                                                       size_t count, ratoon_export_format format,
+                                                       ratoon_write_fn write, void *ctx,
+                                                       ratoon_error *error);
+
+/* Gives up to `size` bytes of an import, 0 at its end; -1: it can't be read. */
+typedef int64_t (*ratoon_read_fn)(void *ctx, void *data, size_t size);
+
+typedef struct ratoon_import_options {
+    size_t struct_size;
+    const ratoon_pipeline *pipeline; /* definition of runs that come as plain lines; NULL: one is
+                                        made up from what the lines name */
+} ratoon_import_options;
+#define RATOON_IMPORT_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        .struct_size = sizeof(ratoon_import_options)                                               \
+    }
+
+typedef struct ratoon_imported {
+    uint64_t lineages, commits, values; /* that were appended */
+    uint64_t skipped;                   /* commits, and plain runs, that were there already */
+    ratoon_id last;                     /* the last run of a plain line; all zero: none */
+} ratoon_imported;
+
+/* Imports a JSONL export, or plain lines (docs/import.md). All of it is checked before anything is
+ * appended: decoding, digests, chains, numbering, values, names that other runs hold. What is there
+ * already is skipped, what continues a lineage is appended; nothing is changed. Runs whose executor
+ * is not here become interrupted (L08). error->line: of the input. USAGE (no such line), DAMAGED,
+ * CONFLICT (another history of a lineage is here, or it was deleted), KEY_REUSED, SCOPE_BUSY, IO.
+ * options may be NULL. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_import(ratoon_store *store,
+                                                       const ratoon_import_options *options,
+                                                       ratoon_read_fn read, void *ctx,
+                                                       ratoon_imported *out, ratoon_error *error);
 
 #ifdef __cplusplus
 }

@@ -35,6 +35,30 @@ ratoon__driver *ratoon__store_driver(ratoon_store *s);
 uint32_t ratoon__store_max_depth(const ratoon_store *s);
 ratoon_id ratoon__store_executor(const ratoon_store *s);
 
+/* ---- commits made elsewhere (import) ---- */
+typedef struct ratoon__foreign_commit {
+    const ratoon__commit *commit;
+    const void *data; /* its bytes, aligned to 8 */
+    size_t size;
+    const ratoon__stored_value *values;
+    size_t values_count;
+    /* With the last commit of a lineage: its projection. Rows and claims of the lineage go in with
+     * that commit only, so that nobody takes its runs for interrupted ones before it is whole. */
+    const ratoon__lineage *after;
+    size_t lineage_size; /* bytes of all its commits that are appended */
+} ratoon__foreign_commit;
+/* Appends commits, already checked against what is there, in one batch. A commit that can't follow
+ * any more (CONFLICT), or whose claims are taken (CLAIMED), is the error; what belongs to other
+ * lineages may have been appended nevertheless. */
+ratoon_status ratoon__store_append_foreign(ratoon_store *s, const ratoon__foreign_commit *commits,
+                                           size_t count, ratoon_error *error);
+/* L08 for the runs of an executor, if it is gone: not a live one of this store. */
+ratoon_status ratoon__store_recover(ratoon_store *s, ratoon_id executor, ratoon_error *error);
+/* A new id, as runs and commits get them. */
+ratoon_id ratoon__store_new_id(ratoon_store *s);
+const char *ratoon__store_writer(const ratoon_store *s);
+uint64_t ratoon__store_value_max(const ratoon_store *s);
+
 /* ---- planning a retry: shared by creation (log) and preview (replay) ---- */
 typedef struct ratoon__retry_context {
     ratoon_store *store;

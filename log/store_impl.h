@@ -94,7 +94,6 @@ struct ratoon_store {
 };
 
 /* ---- store.c ---- */
-ratoon_id ratoon__store_new_id(ratoon_store *s);
 /* Takes this handle's executor lock, once (L08). */
 ratoon_status ratoon__store_be_executor(ratoon_store *s, ratoon_error *error);
 

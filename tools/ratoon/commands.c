@@ -140,6 +140,22 @@ static const command_option verify_options[] = {
     {0},
 };
 
+static const command_option stats_options[] = {
+    {"pipeline", "NAME", "only this pipeline", 0, false},
+    {0},
+};
+
+static const command_option export_options[] = {
+    {"format", "FORMAT", "jsonl (default), openlineage, trace, dot, mermaid, csv or html", 0,
+     false},
+    {0},
+};
+
+static const command_option import_options[] = {
+    {"file", "FILE", "the definition of runs that come without one", 0, false},
+    {0},
+};
+
 static const command_option delete_options[] = {
     {"lineage", NULL, "the whole lineage: the run, its root and all branches", 0, false},
     {0},
@@ -203,6 +219,9 @@ const command commands[] = {
      command_diff, false},
     {"stale", "", "list stages whose input was made anew since", NULL, no_options, command_stale,
      false},
+    {"stats", "", "tell how often runs and stages succeed, fail, and are helped by a retry",
+     "Time saved is what the executions took whose results were reused.", stats_options,
+     command_stats, false},
     {"watch", "", "follow what happens in the store", "Ends when interrupted.", watch_options,
      command_watch, false},
     {"annotate", "RUN TEXT", "add a remark to a run's history", NULL, no_options, command_annotate,
@@ -224,6 +243,16 @@ const command commands[] = {
      no_options, command_restore, false},
     {"verify", "", "check the store for damage and tampering", NULL, verify_options, command_verify,
      false},
+    {"export", "[RUN…]", "write lineages in a format for other programs",
+     "Whole lineages, those of the given runs or all of the store. jsonl can be imported again "
+     "without loss, but for captured output; openlineage, trace (for chrome://tracing), dot, "
+     "mermaid, csv and html are for looking at.",
+     export_options, command_export, false},
+    {"import", "FILE", "add what `export` wrote, or runs from elsewhere",
+     "Reads jsonl; - is standard input. All of it is checked before anything is added. What is "
+     "there already is skipped, so it can be repeated. A store that --store or RATOON_STORE names "
+     "is created where there is none.",
+     import_options, command_import, false},
     {"check", "FILE", "check a pipeline file", NULL, no_options, command_check, false},
     {"init", "[FOLDER]", "write an example pipeline", "Nothing that exists is overwritten.",
      no_options, command_init, false},
