@@ -61,7 +61,7 @@ BEGIN {
     print "{\"sources\":[" sources "],"
     print "\"skipped\":[" skipped "],"
     print "\"documents\":{\"found\":" n_always + n_rest + n_skipped ",\"chosen\":" n_always + take \
-        ",\"over_max_documents\":" n_rest - take ",\"skipped\":" n_skipped "}}"
+        ",\"over_max_documents\":" n_rest - take ",\"skipped\":" n_skipped + 0 "}}"
 }
 
 function skip(path, reason)
