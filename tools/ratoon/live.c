@@ -207,6 +207,10 @@ static void stage_ended(live *l, live_stage *s, const runner_event *e)
     const bool good = ratoon_stage_status_done(e->status);
     char duration[TEXT_DURATION_MAX], items[96] = "";
     s->status = e->status;
+    if (e->total > 0) { /* progress is told at intervals: the last of it comes with the end */
+        s->done = e->done;
+        s->total = e->total;
+    }
     if (s->total > 0 && s->failed_items > 0) {
         snprintf(items, sizeof items, " (%" PRIu64 " of %" PRIu64 " items, %u failed)", s->done,
                  s->total, s->failed_items);
