@@ -721,12 +721,14 @@ typedef struct ratoon_stale {
     char stage[256]; /* that consumed it */
     bool cascade;    /* its pipeline says `cascade: auto` */
 } ratoon_stale;
-/* Every stage of a newest run that consumed a result of which a newer one was made. Stages of a run
- * come in topological order. Free with free(). */
+/* Every stage of a newest run that consumed a result of which a newer one was made, and of one that
+ * was created for that and interrupted, the stage it starts from. Stages of a run come in
+ * topological order. Free with free(). */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_stale_list(ratoon_store *store, ratoon_stale **out,
                                                            size_t *count, ratoon_error *error);
 /* Creates the branch that brings a stale consumer up to date, once for each cause and consumer:
- * created->repeated where it was made before. Refused like any retry. */
+ * created->repeated where it was made before. Refused like any retry. Where that branch is there
+ * and was interrupted, it is started again. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_cascade_create(ratoon_store *store,
                                                                const ratoon_stale *stale,
                                                                ratoon_created *out,

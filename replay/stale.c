@@ -1,6 +1,7 @@
 /* Stale consumers and cascades (R22). A stage that used the result of a run is stale once a branch
  * of that run succeeded (or is degraded). Only what the done stages of the consumer's newest run
- * consumed in their last attempt counts. */
+ * consumed in their last attempt counts. Beside these: a consumer whose newest run is a cascade that
+ * was interrupted; it is as stale as it was before that was created. */
 #include "replay/json.h"
 
 #include <stdio.h>
@@ -67,6 +68,15 @@ static bool descends(const ratoon__lineage *l, const ratoon__run *run, ratoon_id
     return false;
 }
 
+/* Whether the run was made by a cascade and interrupted in it; `cause` is what it was made for. */
+static bool interrupted_cascade(const ratoon__run *r, ratoon_id *cause)
+{
+    const ratoon__run_created *c = &r->fixed->created;
+    return r->status == RATOON_RUN_SUSPENDED && r->error_class == RATOON_CLASS_INTERRUPTED &&
+           c->automatic && c->effective_stage >= 0 && c->cause != NULL &&
+           ratoon_id_parse(c->cause, cause) == RATOON_OK;
+}
+
 /* The newest branch of a run that succeeded or is degraded, or zero. */
 static ratoon_id cause_of(const ratoon__lineage *l, ratoon_id consumed)
 {
@@ -78,6 +88,23 @@ static ratoon_id cause_of(const ratoon__lineage *l, ratoon_id consumed)
         }
     }
     return (ratoon_id){{0}};
+}
+
+static ratoon_status add_stale(stale_list *list, const ratoon__run *r, uint32_t stage,
+                               ratoon_id cause, ratoon_error *error)
+{
+    void *items = list->items;
+    if (!grow(&items, &list->capacity, list->count, sizeof *list->items)) {
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+    }
+    list->items = items;
+    ratoon_stale *out = &list->items[list->count++];
+    *out = (ratoon_stale){.run = r->fixed->id,
+                          .root = r->fixed->created.root,
+                          .cause = cause,
+                          .cascade = r->pipeline->cascade == RATOON__CASCADE_AUTO};
+    (void)snprintf(out->stage, sizeof out->stage, "%s", r->pipeline->stages[stage].pub.name);
+    return RATOON_OK;
 }
 
 static ratoon_status stage_stale(stale_list *list, const ratoon__run *r, uint32_t stage,
@@ -102,18 +129,7 @@ static ratoon_status stage_stale(stale_list *list, const ratoon__run *r, uint32_
         if (ratoon_id_is_zero(cause)) {
             continue;
         }
-        void *items = list->items;
-        if (!grow(&items, &list->capacity, list->count, sizeof *list->items)) {
-            return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
-        }
-        list->items = items;
-        ratoon_stale *out = &list->items[list->count++];
-        *out = (ratoon_stale){.run = r->fixed->id,
-                              .root = r->fixed->created.root,
-                              .cause = cause,
-                              .cascade = r->pipeline->cascade == RATOON__CASCADE_AUTO};
-        (void)snprintf(out->stage, sizeof out->stage, "%s", r->pipeline->stages[stage].pub.name);
-        return RATOON_OK; /* one cause is enough for a stage */
+        return add_stale(list, r, stage, cause, error); /* one cause is enough for a stage */
     }
     return RATOON_OK;
 }
@@ -126,6 +142,13 @@ static ratoon_status consumer_stale(stale_list *list, ratoon_id root, ratoon_err
         return status == RATOON_ERR_NOT_FOUND ? RATOON_OK : status;
     }
     const ratoon__run *newest = l->runs_count > 0 ? l->runs[l->runs_count - 1] : NULL;
+    ratoon_id cause;
+    if (newest != NULL && interrupted_cascade(newest, &cause)) {
+        status =
+            add_stale(list, newest, (uint32_t)newest->fixed->created.effective_stage, cause, error);
+        ratoon__lineage_unref(l);
+        return status;
+    }
     for (uint32_t i = 0; newest != NULL && status == RATOON_OK && i < newest->stages_count; i++) {
         status = stage_stale(list, newest, newest->pipeline->order[i], error);
     }
@@ -184,9 +207,38 @@ static ratoon_retry_options cascade_request(const ratoon_stale *stale, cascade_t
     return o;
 }
 
+/* Whether the stale consumer is one whose cascade is there already, interrupted. */
+static ratoon_status is_interrupted(ratoon_store *store, const ratoon_stale *stale,
+                                    bool *interrupted, ratoon_error *error)
+{
+    ratoon__lineage *l = NULL;
+    ratoon_status status = ratoon__store_lineage(store, stale->root, &l, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    const ratoon__run *r = ratoon__lineage_run(l, stale->run);
+    ratoon_id cause;
+    *interrupted = r != NULL && interrupted_cascade(r, &cause);
+    ratoon__lineage_unref(l);
+    return RATOON_OK;
+}
+
 ratoon_status ratoon_cascade_create(ratoon_store *store, const ratoon_stale *stale,
                                     ratoon_created *out, ratoon_error *error)
 {
+    bool interrupted = false;
+    ratoon_status status = is_interrupted(store, stale, &interrupted, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    if (interrupted) { /* made before, but its process died: it goes on */
+        uint64_t epoch = 0;
+        status = ratoon_run_start(store, stale->run, NULL, &epoch, error);
+        if (status == RATOON_OK) {
+            *out = (ratoon_created){.run = stale->run, .epoch = epoch};
+        }
+        return status;
+    }
     cascade_texts texts;
     ratoon_retry_options o = cascade_request(stale, &texts);
     return ratoon_retry_create(store, &o, out, error);
@@ -196,6 +248,10 @@ ratoon_status ratoon_cascade_create(ratoon_store *store, const ratoon_stale *sta
 static json_t *refusal_of(ratoon_store *store, const ratoon_stale *stale)
 {
     cascade_texts texts;
+    bool interrupted = false;
+    if (is_interrupted(store, stale, &interrupted, NULL) != RATOON_OK || interrupted) {
+        return json_null();
+    }
     ratoon_buffer preview = {0};
     size_t refusals = 0;
     ratoon_retry_options o = cascade_request(stale, &texts);

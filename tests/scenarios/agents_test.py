@@ -339,6 +339,12 @@ class Flow(Agents):
         self.assertEqual((run["depth"], run["automatic"], run["params"]["token_budget"]), (2, True, 120))
         self.assertEqual(self.calls(run), BACK)
 
+    def test_A07_the_last_progress_is_what_is_told_when_an_agent_ends(self):
+        run = self.start_ratoon("run", PIPELINE, "--state", EXAMPLE + "/request.json")
+        self.finish(run).expect_exit(0).expect_stderr("(5 of 5)")
+        progress = self.stage(self.run_json("show", "@last"), "blueprint_generator")["progress"]
+        self.assertEqual(progress, {"done": 5, "total": 5, "message": "level-5"})
+
     def test_R24_one_bad_output_is_mended_by_hand_without_calling_who_made_it(self):
         whole = self.start()
         plan = self.state(whole["id"])["plan"]

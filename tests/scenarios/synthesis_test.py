@@ -241,21 +241,40 @@ class Synthesis(Scenario):
         self.assertEqual(self.executed().count("combine"), 1)
         self.assertEqual(len(self.synthesis()), 2)
 
-    def test_R22_L08_killed_while_it_recombines_it_goes_on_and_is_not_made_twice(self):
+    def killed_while_it_recombines(self):
+        """The branch is there, its combining stage had begun."""
         self.graph()
         env = {"SYNTHESIS_HOLD": "combine:" + self.path("go")}
         process = self.start_ratoon("retry", self.keeper["id"], "--param", "agent=steady", env=env)
         self.until_file("go.waiting")
         process.kill()
         process.wait()
+        self.executed()
+        branch = self.run_json("show", "@subject:lighthouse")
+        self.assertEqual((branch["status"], branch["automatic"]), ("suspended", True))
+        return branch
+
+    def test_R22_L08_killed_while_it_recombines_the_next_command_goes_on_with_it(self):
+        branch = self.killed_while_it_recombines()
+        (stale,) = self.stale()
+        keeper = self.run_json("show", "@subject:keeper:ok")
+        self.assertEqual((stale["run"], stale["stage"], stale["refusal"]), (branch["id"], "combine", None))
+        self.assertEqual(stale["cause"], keeper["id"])
         self.member("harbour")
-        new = self.synthesis()[-1]
+        self.assertEqual(self.executed(), ["combine", "generate", "read"])
         self.assertEqual(len(self.synthesis()), 2)
-        if new["status"] == "suspended":
-            self.run_json("resume", new["id"])
-        self.assertEqual(self.run_json("show", new["id"])["status"], "succeeded")
-        self.assertEqual((len(self.synthesis()), self.stale()), (2, []))
-        self.assertNotIn("(no text)", self.state(new["id"])["text"])
+        self.assertEqual(self.run_json("show", branch["id"])["status"], "succeeded")
+        self.assertNotIn("(no text)", self.state(branch["id"])["text"])
+        self.assertEqual(self.stale(), [])
+        self.member("harbour")
+        self.assertEqual(self.executed(), ["generate", "read"])
+        self.assert_sound()
+
+    def test_R22_L08_killed_while_it_recombines_it_can_be_resumed_by_hand(self):
+        branch = self.killed_while_it_recombines()
+        self.run_json("resume", branch["id"])
+        self.assertEqual((self.executed(), self.stale()), (["combine"], []))
+        self.assertEqual(len(self.synthesis()), 2)
 
     def test_L10_R21_subjects_keep_their_identity_and_their_whole_history(self):
         self.graph()
