@@ -1,7 +1,7 @@
 /* Stale consumers and cascades (R22). A stage that used the result of a run is stale once a branch
  * of that run succeeded (or is degraded). Only what the done stages of the consumer's newest run
- * consumed in their last attempt counts. Beside these: a consumer whose newest run is a cascade that
- * was interrupted; it is as stale as it was before that was created. */
+ * consumed in their last attempt counts. Beside these: a consumer whose newest run is a cascade
+ * that was interrupted; it is as stale as it was before that was created. */
 #include "replay/json.h"
 
 #include <stdio.h>
