@@ -31,9 +31,10 @@ static ratoon_status decide_create(ratoon__request *r, const ratoon__lineage *be
     return ratoon__decide_create(&c->request, facts, out, error);
 }
 
-static ratoon_status scope_busy(ratoon__request *r)
+static ratoon_status scope_busy(ratoon__request *r, const char *scope)
 {
-    (void)ratoon__fail(r->error, RATOON_ERR_SCOPE_BUSY, "the scope is held by the active run %I",
+    (void)ratoon__fail(r->error, RATOON_ERR_SCOPE_BUSY,
+                       "the scope '%s' is held by the active run %I", scope != NULL ? scope : "",
                        &r->claim_holder);
     char id[RATOON_ID_TEXT];
     ratoon_id_format(r->claim_holder, id);
@@ -124,7 +125,9 @@ ratoon_status ratoon_run_create(ratoon_store *store, const ratoon_run_options *o
         if (status == RATOON_ERR_CLAIMED && r.claimed_key) {
             status = RATOON_OK; /* an equal request got there first, or another: look again */
         } else if (status == RATOON_ERR_CLAIMED) {
-            status = scope_busy(&r);
+            const char *scope = NULL;
+            (void)ratoon__create_scope(&c.request, &prepared, &scope, NULL);
+            status = scope_busy(&r, scope);
         }
     }
     ratoon__arena_free(&prepared);
@@ -145,6 +148,7 @@ typedef struct start_context {
     const char *const *changed;
     size_t changed_count;
     uint64_t epoch;
+    const char *scope; /* of the run, in the request's arena */
 } start_context;
 
 static ratoon_status decide_start(ratoon__request *r, const ratoon__lineage *before,
@@ -156,6 +160,9 @@ static ratoon_status decide_start(ratoon__request *r, const ratoon__lineage *bef
     all.pipeline_differences = c->differences;
     all.changed_files = c->changed;
     all.changed_files_count = c->changed_count;
+    const ratoon__run *run = ratoon__lineage_run(before, c->run);
+    const char *scope = run != NULL ? run->fixed->created.scope : NULL;
+    c->scope = scope != NULL ? ratoon__arena_strdup(r->arena, scope) : NULL;
     return ratoon__decide_start(before, c->run, c->until, c->pipeline, &all, out, &c->epoch, error);
 }
 
@@ -219,7 +226,7 @@ ratoon_status ratoon_run_start(ratoon_store *store, ratoon_id run,
         r.values = stored.items;
         r.values_count = stored.count;
         status = ratoon__commit_request(store, &r);
-        status = status == RATOON_ERR_CLAIMED ? scope_busy(&r) : status;
+        status = status == RATOON_ERR_CLAIMED ? scope_busy(&r, c.scope) : status;
         ratoon__lineage_unref(r.after);
     }
     ratoon__arena_free(&prepared);

@@ -195,6 +195,7 @@ class Concurrency(PipelineTest):
         holder = self.run_json("show", "@last")["id"]
         error = self.refused("SCOPE_BUSY", "run", "p.yaml")
         self.assertIn(holder, error["message"] + error["hint"])
+        self.assertIn("'only'", error["message"])
         self.assertEqual(error["details"].get("other"), holder)
         self.touch("go")
         self.finish(process).expect_exit(0)
