@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define FILE_TYPE "application/vnd.ratoon.file+json"
+#define FILES_TYPE "application/vnd.ratoon.files+json" /* an object: item -> file, or what else */
 
 static ratoon_status file_digest(const char *path, char hex[65])
 {
@@ -39,9 +40,8 @@ static ratoon_status file_digest(const char *path, char hex[65])
 }
 
 /* What is wrong with the file a value stands for; NULL: nothing. */
-static const char *file_problem(ratoon__arena *a, const char *key, const char *json, size_t size)
+static const char *file_problem(ratoon__arena *a, const char *key, const json_t *doc)
 {
-    json_t *doc = json_loadb(json, size, 0, NULL);
     const char *path = json_string_value(json_object_get(doc, "file"));
     const char *recorded = json_string_value(json_object_get(doc, "sha256"));
     json_int_t recorded_size = json_integer_value(json_object_get(doc, "size"));
@@ -62,8 +62,36 @@ static const char *file_problem(ratoon__arena *a, const char *key, const char *j
     }
     const char *problem = text.size > 0 ? ratoon__arena_strdup(a, text.data) : NULL;
     ratoon__buf_free(&text);
-    json_decref(doc);
     return problem;
+}
+
+/* What is wrong with files that items gave: the first problem, and how many more there are. */
+static const char *files_problem(ratoon__arena *a, const char *key, json_t *doc)
+{
+    const char *first = NULL;
+    const char *item = NULL;
+    json_t *value = NULL;
+    size_t problems = 0;
+    json_object_foreach(doc, item, value)
+    {
+        if (json_object_get(value, "file") == NULL || json_object_get(value, "sha256") == NULL) {
+            continue;
+        }
+        const char *problem = file_problem(a, item, value);
+        problems += problem != NULL;
+        first = first == NULL ? problem : first;
+    }
+    if (first == NULL) {
+        return NULL;
+    }
+    ratoon__buf text = {0};
+    ratoon__buf_format(&text, "%s: %s", key, first);
+    if (problems > 1) {
+        ratoon__buf_format(&text, ", and %U more", (uint64_t)problems - 1);
+    }
+    first = ratoon__arena_strdup(a, text.data);
+    ratoon__buf_free(&text);
+    return first;
 }
 
 ratoon_status ratoon__files_check(ratoon_store *s, ratoon__arena *a, const ratoon__state_view *v,
@@ -76,7 +104,8 @@ ratoon_status ratoon__files_check(ratoon_store *s, ratoon__arena *a, const ratoo
     }
     for (size_t i = 0; i < v->count; i++) {
         const ratoon__value *value = v->entries[i].value;
-        if (strcmp(value->media_type, FILE_TYPE) != 0) {
+        const bool many = strcmp(value->media_type, FILES_TYPE) == 0;
+        if (!many && strcmp(value->media_type, FILE_TYPE) != 0) {
             continue;
         }
         ratoon_buffer bytes = {0};
@@ -84,7 +113,10 @@ ratoon_status ratoon__files_check(ratoon_store *s, ratoon__arena *a, const ratoo
         if (status != RATOON_OK) {
             return status;
         }
-        const char *problem = file_problem(a, value->key, bytes.data, bytes.size);
+        json_t *doc = json_loadb(bytes.data, bytes.size, 0, NULL);
+        const char *problem =
+            many ? files_problem(a, value->key, doc) : file_problem(a, value->key, doc);
+        json_decref(doc);
         ratoon_buffer_free(&bytes);
         if (problem != NULL) {
             found[n++] = problem;

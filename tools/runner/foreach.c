@@ -1,6 +1,7 @@
 #include "tools/runner/foreach.h"
 
 #include "tools/runner/files.h"
+#include "tools/runner/output.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -169,8 +170,19 @@ bool runner__foreach_find(runner__slice array, const char *key, runner__slice *v
 
 runner__gather runner__gather_new(const char *const *keys, size_t count)
 {
-    return (runner__gather){
-        .keys = keys, .count = count, .objects = runner__alloc(count * sizeof(runner__text))};
+    return (runner__gather){.keys = keys,
+                            .count = count,
+                            .objects = runner__alloc(count * sizeof(runner__text)),
+                            .files = runner__alloc(count * sizeof(bool))};
+}
+
+/* Whether a value is a file as runner__output_file() records it. */
+static bool is_file(runner__slice value)
+{
+    runner__slice member;
+    return runner__json_kind(value) == '{' && runner__json_member(value, "file", &member) &&
+           runner__json_kind(member) == '"' && runner__json_member(value, "sha256", &member) &&
+           runner__json_member(value, "size", &member);
 }
 
 bool runner__gather_add(runner__gather *g, const char *item, runner__slice output,
@@ -190,6 +202,7 @@ bool runner__gather_add(runner__gather *g, const char *item, runner__slice outpu
         runner__text_json(object, item, strlen(item));
         runner__text_str(object, ":");
         runner__text_add(object, value.data, value.size);
+        g->files[i] = g->files[i] || is_file(value);
         if (object->size + 1 > RATOON_VALUE_MAX_DEFAULT) {
             runner__text_format(error,
                                 "LIMIT_EXCEEDED: the value of '%s', gathered from the items, has "
@@ -205,8 +218,10 @@ void runner__gather_values(runner__gather *g, ratoon_value *values)
 {
     for (size_t i = 0; i < g->count; i++) {
         runner__text_str(&g->objects[i], g->objects[i].size == 0 ? "{}" : "}");
-        values[i] = (ratoon_value){
-            .key = g->keys[i], .data = g->objects[i].data, .size = g->objects[i].size};
+        values[i] = (ratoon_value){.key = g->keys[i],
+                                   .data = g->objects[i].data,
+                                   .size = g->objects[i].size,
+                                   .media_type = g->files[i] ? RUNNER__FILES_TYPE : NULL};
     }
 }
 
@@ -216,5 +231,6 @@ void runner__gather_free(runner__gather *g)
         runner__text_free(&g->objects[i]);
     }
     free(g->objects);
+    free(g->files);
     *g = (runner__gather){0};
 }

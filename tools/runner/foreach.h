@@ -28,6 +28,7 @@ typedef struct runner__gather {
     const char *const *keys;
     size_t count;
     runner__text *objects; /* one per key */
+    bool *files;           /* whether some item gave a file under the key (S10) */
 } runner__gather;
 runner__gather runner__gather_new(const char *const *keys, size_t count);
 /* output: a checked JSON value, size 0 for none. False where a limit is passed: see *error. */

@@ -7,6 +7,8 @@
 #include <ratoon.h>
 
 #define RUNNER__FILE_TYPE "application/vnd.ratoon.file+json"
+/* An object of items, some of which gave a file. */
+#define RUNNER__FILES_TYPE "application/vnd.ratoon.files+json"
 #define RUNNER__OUTPUT_FILE_MAX (256u << 20) /* of the file as a whole */
 
 typedef struct runner__output { /* key and data owned */
