@@ -201,6 +201,13 @@ class ByHand(Extraction):
         self.assertIn("Tried to allocate 128.00 MiB", error["message"])
         self.assertEqual(error["suggested_overrides"], {"batch_size": 4})
         self.assertTrue(error["retryable"])
+        # What can be done about it comes with it.
+        ended = [e for e in events if e["type"] == "run.ended"]
+        for event in (failed[0], ended[0]):
+            retry = event["data"]["actions"]["retry"]
+            self.assertTrue(retry["available"])
+            self.assertEqual(retry["suggested_overrides"], {"batch_size": 4})
+            self.assertFalse(event["data"]["actions"]["cancel"]["available"])
 
 
 class Automatic(Extraction):
