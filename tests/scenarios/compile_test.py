@@ -288,6 +288,8 @@ class Drafts(Compile):
         # Only the explicit mode would touch committed ones, and says how many.
         destructive = self.json("retry", parent, *arguments, "--destructive", "--dry-run")["plan"]
         self.assertEqual(destructive["committed_dropped"], 4)
+        told = self.run_ratoon("retry", parent, *arguments, "--destructive", "--dry-run")
+        told.expect_exit(0).expect_stdout("drops       4 committed")
         run, executed, plan = self.retry_as_previewed(parent, *arguments)
         self.assertEqual(plan["items"]["draft"], {"keep": 4, "run": 2, "reset": 2, "drop": 0})
         self.assertEqual(plan["committed_dropped"], 0)

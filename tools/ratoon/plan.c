@@ -39,6 +39,13 @@ static void put_items(const json_t *items)
     }
 }
 
+static void put_committed(uint64_t dropped)
+{
+    if (dropped > 0) {
+        printf("  drops       %" PRIu64 " committed\n", dropped);
+    }
+}
+
 static void put_state(const json_t *plan)
 {
     size_t i;
@@ -130,6 +137,7 @@ void plan_print(const app *a, const args *in, const json_t *plan)
     field("runs", ran);
     field("reuses", reused);
     put_items(doc_member(plan, "items"));
+    put_committed(doc_number(plan, "committed_dropped"));
     field("parameters", params);
     put_state(plan);
     field("depth", depth);
