@@ -241,6 +241,20 @@ class Synthesis(Scenario):
         self.assertEqual(self.executed().count("combine"), 1)
         self.assertEqual(len(self.synthesis()), 2)
 
+    def test_R22_a_member_that_is_regenerated_while_it_is_combined_is_not_lost(self):
+        self.graph()
+        env = {"SYNTHESIS_HOLD": "combine:" + self.path("go")}
+        again = ("retry", self.lighthouse["id"], "--from", "combine", "--rerun")
+        process = self.start_ratoon(*again, env=env)
+        self.until_file("go.waiting")
+        self.regenerate()
+        self.touch("go")
+        self.finish(process).expect_exit(0)
+        text = self.json("state", "@subject:lighthouse:ok")["state"]["text"]
+        self.assertNotIn("(no text)", text)
+        self.assertEqual((self.executed(), self.stale()), (["combine", "generate"], []))
+        self.assertEqual(len(self.synthesis()), 2)
+
     def killed_while_it_recombines(self):
         """The branch is there, its combining stage had begun."""
         self.graph()
