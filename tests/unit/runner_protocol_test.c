@@ -156,7 +156,7 @@ START_TEST(test_E07_events_are_read_as_they_are_written)
     char *path = support_path_join(folder, "events");
     support_write_file(path, "", 0);
     runner__events events;
-    ck_assert(runner__events_open(&events, path));
+    ck_assert(runner__events_open(&events, path, NULL));
     seen s = {0};
     FILE *file = fopen(path, "ae");
     ck_assert(!runner__events_read(&events, false, on_line, &s));

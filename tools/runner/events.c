@@ -11,6 +11,7 @@
 
 #define READ_MAX (4u << 20) /* bytes at a time: one stage can't hold up the others */
 #define RAW_MAX 2048        /* bytes kept of a line that broke the protocol */
+#define UNKNOWN_SHOWN_MAX ((size_t)80)
 
 void runner__line_free(runner__line *line)
 {
@@ -106,8 +107,13 @@ static bool parse_single(runner__slice key, runner__slice value, runner__line *o
             return expect_text(value, texts[i].name, &out->text, error);
         }
     }
-    runner__text_str(error, "unknown event ");
-    runner__text_utf8(error, key.data, key.size < 80 ? key.size : 80);
+    /* Whole or not at all: what is cut can't be masked any more (E08). */
+    if (key.size > UNKNOWN_SHOWN_MAX) {
+        runner__text_format(error, "unknown event with a name of %zu bytes", key.size);
+    } else {
+        runner__text_str(error, "unknown event ");
+        runner__text_utf8(error, key.data, key.size);
+    }
     return false;
 }
 
@@ -153,9 +159,9 @@ bool runner__line_parse(runner__slice text, runner__line *out, runner__text *err
     return ok;
 }
 
-bool runner__events_open(runner__events *events, const char *path)
+bool runner__events_open(runner__events *events, const char *path, const runner__mask *mask)
 {
-    *events = (runner__events){.fd = open(path, O_RDONLY | O_CLOEXEC)};
+    *events = (runner__events){.mask = mask, .fd = open(path, O_RDONLY | O_CLOEXEC)};
     return events->fd >= 0;
 }
 
@@ -180,8 +186,14 @@ void runner__events_refuse(runner__events *events, const char *why)
 
 static void keep_raw(runner__events *events, runner__slice line)
 {
-    if (events->raw.size == 0) {
-        runner__text_add(&events->raw, line.data, line.size < RAW_MAX ? line.size : RAW_MAX);
+    if (events->raw.size > 0) {
+        return;
+    }
+    const size_t size = line.size < RAW_MAX ? line.size : RAW_MAX;
+    if (events->mask == NULL) {
+        runner__text_add(&events->raw, line.data, size);
+    } else {
+        runner__mask_begin(events->mask, line.data, size, &events->raw);
     }
 }
 

@@ -2,6 +2,7 @@
 #ifndef RATOON_TOOLS_RUNNER_EVENTS_H
 #define RATOON_TOOLS_RUNNER_EVENTS_H
 
+#include "tools/runner/mask.h"
 #include "tools/runner/text.h"
 
 #include <ratoon.h>
@@ -31,14 +32,15 @@ bool runner__line_parse(runner__slice text, runner__line *out, runner__text *err
 
 /* Reads a growing file and hands out its complete lines. */
 typedef struct runner__events {
+    const runner__mask *mask; /* for `raw`; may be NULL */
     int fd;
     uint64_t offset;
     uint64_t line;        /* number of the last one handed out */
     runner__text partial; /* what follows the last newline */
     runner__text broken;  /* the first line that broke the protocol: which and why; "" if none */
-    runner__text raw;     /* that line, bounded */
+    runner__text raw;     /* that line, bounded and masked */
 } runner__events;
-bool runner__events_open(runner__events *events, const char *path);
+bool runner__events_open(runner__events *events, const char *path, const runner__mask *mask);
 void runner__events_close(runner__events *events);
 typedef void runner__line_fn(void *ctx, const runner__line *line);
 /* Reads what is new, a bounded amount of it; returns whether there was anything. last: everything,

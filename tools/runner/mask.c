@@ -1,66 +1,7 @@
 #include "tools/runner/mask.h"
 
-#include "tools/runner/json.h"
-
 #include <stdlib.h>
 #include <string.h>
-
-static void add_pattern(runner__mask *mask, const char *data, size_t size)
-{
-    mask->patterns =
-        runner__grow(mask->patterns, &mask->capacity, mask->count + 1, sizeof(runner__slice));
-    mask->patterns[mask->count++] = (runner__slice){runner__strndup(data, size), size};
-    mask->first[(unsigned char)data[0]] = true;
-    if (size > mask->longest) {
-        mask->longest = size;
-    }
-}
-
-/* The character at *at of text that is UTF-8, or the byte there where it is none. */
-static uint32_t next_character(const unsigned char **at)
-{
-    const unsigned char *p = *at;
-    const int more = *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : *p >= 0xc0 ? 1 : 0;
-    uint32_t c = more == 0 ? *p : *p & (0x3fU >> more);
-    for (int i = 1; i <= more; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            *at = p + 1;
-            return *p;
-        }
-        c = c << 6 | (p[i] & 0x3fU);
-    }
-    *at = p + 1 + more;
-    return c;
-}
-
-/* As JSON in ASCII, which is what many libraries write: json is the same with fewer escapes. */
-static void add_ascii(runner__mask *mask, const runner__text *json)
-{
-    for (int capitals = 0; capitals < 2; capitals++) {
-        const char *format = capitals ? "\\u%04X" : "\\u%04x";
-        runner__text ascii = {0};
-        const unsigned char *p = (const unsigned char *)json->data + 1;
-        const unsigned char *end = (const unsigned char *)json->data + json->size - 1;
-        bool escaped = false;
-        while (p < end) {
-            const uint32_t c = next_character(&p);
-            if (c >= 0x10000) {
-                runner__text_format(&ascii, format, 0xd7c0 + (c >> 10));
-                runner__text_format(&ascii, format, 0xdc00 + (c & 0x3ff));
-            } else if (c >= 0x80) {
-                runner__text_format(&ascii, format, c);
-            } else {
-                const char byte = (char)c;
-                runner__text_add(&ascii, &byte, 1);
-            }
-            escaped = escaped || c >= 0x80;
-        }
-        if (escaped) {
-            add_pattern(mask, ascii.data, ascii.size);
-        }
-        runner__text_free(&ascii);
-    }
-}
 
 void runner__mask_add(runner__mask *mask, const char *secret)
 {
@@ -68,23 +9,139 @@ void runner__mask_add(runner__mask *mask, const char *secret)
     if (size < RUNNER__SECRET_MIN) {
         return;
     }
-    add_pattern(mask, secret, size);
-    runner__text json = {0};
-    runner__text_json(&json, secret, size);
-    if (json.size != size + 2) {
-        add_pattern(mask, json.data + 1, json.size - 2);
-    }
-    add_ascii(mask, &json);
-    runner__text_free(&json);
+    mask->secrets =
+        runner__grow(mask->secrets, &mask->capacity, mask->count + 1, sizeof(runner__slice));
+    mask->secrets[mask->count++] = (runner__slice){runner__strndup(secret, size), size};
+    mask->first[(unsigned char)secret[0]] = true;
+    mask->first['\\'] = true; /* it may be escaped */
 }
 
 void runner__mask_free(runner__mask *mask)
 {
     for (size_t i = 0; i < mask->count; i++) {
-        free((void *)(uintptr_t)mask->patterns[i].data);
+        free((void *)(uintptr_t)mask->secrets[i].data);
     }
-    free(mask->patterns);
+    free(mask->secrets);
     *mask = (runner__mask){0};
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+typedef enum step { NO_MATCH, MATCH, CUT /* matches as far as the text goes */ } step;
+
+/* \uNNNN at *data. */
+static step hex_unit(const char *data, size_t size, uint32_t *unit)
+{
+    *unit = 0;
+    for (size_t i = 0; i < 6; i++) {
+        if (i == size) {
+            return CUT;
+        }
+        const int digit = i < 2 ? 0 : hex_digit(data[i]);
+        if (digit < 0 || (i == 0 && data[0] != '\\') || (i == 1 && data[1] != 'u')) {
+            return NO_MATCH;
+        }
+        *unit = *unit << 4 | (uint32_t)digit;
+    }
+    return MATCH;
+}
+
+static size_t utf8_of(uint32_t c, char bytes[4])
+{
+    if (c < 0x80) {
+        bytes[0] = (char)c;
+        return 1;
+    }
+    const size_t size = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = size; i-- > 0; c >>= 6) {
+        bytes[i] = (char)(i == 0 ? lead[size] | c : 0x80 | (c & 0x3f));
+    }
+    return size;
+}
+
+/* An escape of JSON at data[0], a backslash: what it stands for, and its length. */
+static step escape(const char *data, size_t size, char bytes[4], size_t *count, size_t *length)
+{
+    static const char names[] = "\"\\/bfnrt";
+    static const char meant[] = "\"\\/\b\f\n\r\t";
+    if (size < 2) {
+        return CUT;
+    }
+    const char *name = data[1] != '\0' ? strchr(names, data[1]) : NULL;
+    if (name != NULL) {
+        bytes[0] = meant[name - names];
+        *count = 1;
+        *length = 2;
+        return MATCH;
+    }
+    uint32_t unit;
+    uint32_t second;
+    step found = hex_unit(data, size, &unit);
+    if (found != MATCH) {
+        return found;
+    }
+    *length = 6;
+    if (unit >= 0xd800 && unit <= 0xdbff) {
+        found = hex_unit(data + 6, size - 6, &second);
+        if (found != MATCH || second < 0xdc00 || second > 0xdfff) {
+            return found == CUT ? CUT : NO_MATCH;
+        }
+        unit = 0x10000 + ((unit - 0xd800) << 10) + (second - 0xdc00);
+        *length = 12;
+    } else if (unit >= 0xdc80 && unit <= 0xdcff) { /* how Python writes a byte that is no text */
+        bytes[0] = (char)(unit - 0xdc00);
+        *count = 1;
+        return MATCH;
+    }
+    *count = utf8_of(unit, bytes);
+    return MATCH;
+}
+
+/* The secret at data with any of its characters escaped as in a JSON string: libraries differ in
+ * which ones they escape, and how. */
+static step match_escaped(runner__slice secret, const char *data, size_t size, size_t *length)
+{
+    size_t at = 0;
+    for (size_t done = 0; done < secret.size;) {
+        char bytes[4];
+        size_t count = 1;
+        size_t used = 1;
+        if (at == size) {
+            return CUT;
+        }
+        bytes[0] = data[at];
+        step found = MATCH;
+        if (data[at] == '\\') {
+            found = escape(data + at, size - at, bytes, &count, &used);
+        }
+        if (found != MATCH) {
+            return found;
+        }
+        if (count > secret.size - done || memcmp(secret.data + done, bytes, count) != 0) {
+            return NO_MATCH;
+        }
+        done += count;
+        at += used;
+    }
+    *length = at;
+    return MATCH;
+}
+
+static step match_plain(runner__slice secret, const char *data, size_t size, size_t *length)
+{
+    const bool cut = size < secret.size;
+    if (memcmp(secret.data, data, cut ? size : secret.size) != 0) {
+        return NO_MATCH;
+    }
+    *length = secret.size;
+    return cut ? CUT : MATCH;
 }
 
 /* Length of the longest secret at data, 0: none. *partial: the data ends within what may be one. */
@@ -96,11 +153,14 @@ static size_t match(const runner__mask *mask, const char *data, size_t size, boo
         return 0;
     }
     for (size_t i = 0; i < mask->count; i++) {
-        runner__slice p = mask->patterns[i];
-        if (p.size > size) {
-            *partial = *partial || memcmp(p.data, data, size) == 0;
-        } else if (p.size > longest && memcmp(p.data, data, p.size) == 0) {
-            longest = p.size;
+        size_t length[2] = {0};
+        const step found[2] = {match_plain(mask->secrets[i], data, size, &length[0]),
+                               match_escaped(mask->secrets[i], data, size, &length[1])};
+        for (int way = 0; way < 2; way++) {
+            *partial = *partial || found[way] == CUT;
+            if (found[way] == MATCH && length[way] > longest) {
+                longest = length[way];
+            }
         }
     }
     return longest;
@@ -115,39 +175,6 @@ bool runner__mask_finds(const runner__mask *mask, const char *data, size_t size)
         }
     }
     return false;
-}
-
-bool runner__mask_finds_json(const runner__mask *mask, runner__slice json)
-{
-    if (mask->count == 0) {
-        return false;
-    }
-    if (runner__mask_finds(mask, json.data, json.size)) {
-        return true;
-    }
-    bool found = false;
-    runner__text decoded = {0};
-    const char *end = json.data + json.size;
-    for (const char *p = json.data; p < end && !found; p++) {
-        if (*p != '"') {
-            continue;
-        }
-        const char *from = p;
-        bool escaped = false;
-        for (p++; *p != '"'; p++) {
-            if (*p == '\\') {
-                escaped = true;
-                p++;
-            }
-        }
-        if (escaped) {
-            runner__text_clear(&decoded);
-            runner__json_decode((runner__slice){from, (size_t)(p + 1 - from)}, &decoded);
-            found = runner__mask_finds(mask, decoded.data, decoded.size);
-        }
-    }
-    runner__text_free(&decoded);
-    return found;
 }
 
 void runner__mask_feed(runner__mask_stream *stream, const char *data, size_t size, bool last,
@@ -208,10 +235,21 @@ static void add_to_text(void *ctx, const char *data, size_t size)
     runner__text_add(ctx, data, size);
 }
 
-void runner__mask_text(const runner__mask *mask, const char *data, size_t size, runner__text *out)
+static void mask_text(const runner__mask *mask, const char *data, size_t size, bool last,
+                      runner__text *out)
 {
     runner__mask_stream stream = {.mask = mask};
     runner__text_add(out, "", 0);
-    runner__mask_feed(&stream, data, size, true, add_to_text, out);
+    runner__mask_feed(&stream, data, size, last, add_to_text, out);
     runner__mask_stream_free(&stream);
+}
+
+void runner__mask_text(const runner__mask *mask, const char *data, size_t size, runner__text *out)
+{
+    mask_text(mask, data, size, true, out);
+}
+
+void runner__mask_begin(const runner__mask *mask, const char *data, size_t size, runner__text *out)
+{
+    mask_text(mask, data, size, false, out);
 }

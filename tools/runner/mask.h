@@ -1,5 +1,5 @@
 /* Secrets in text (E08): values of 4 bytes and more are replaced by "***", also where they are
- * split over chunks or written with JSON escapes. */
+ * split over chunks or written with JSON escapes, whichever. */
 #ifndef RATOON_TOOLS_RUNNER_MASK_H
 #define RATOON_TOOLS_RUNNER_MASK_H
 
@@ -8,17 +8,19 @@
 #define RUNNER__SECRET_MIN 4
 
 typedef struct runner__mask { /* zero-initialise */
-    runner__slice *patterns;  /* owned */
-    size_t count, capacity, longest;
-    bool first[256];
+    runner__slice *secrets;   /* owned */
+    size_t count, capacity;
+    bool first[256]; /* bytes that one may begin with */
 } runner__mask;
 void runner__mask_add(runner__mask *mask, const char *secret);
 void runner__mask_free(runner__mask *mask);
 bool runner__mask_finds(const runner__mask *mask, const char *data, size_t size);
-/* Whether a string inside the checked JSON text holds a secret, however it is escaped. */
-bool runner__mask_finds_json(const runner__mask *mask, runner__slice json);
 /* The whole text at once. Appends. */
 void runner__mask_text(const runner__mask *mask, const char *data, size_t size, runner__text *out);
+
+/* The same for text that goes on, or may: leaves out an end that may be the beginning of a secret.
+ */
+void runner__mask_begin(const runner__mask *mask, const char *data, size_t size, runner__text *out);
 
 typedef void runner__mask_sink(void *ctx, const char *data, size_t size);
 /* A stream: holds back what may be the beginning of a secret. */

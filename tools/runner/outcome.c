@@ -103,8 +103,11 @@ static void judge_broken(runner__task *task, const char *what, runner__slice raw
     if (raw.size > 0) {
         /* Masked before it is cut, so that no part of a secret stays at the cut. */
         runner__text quoted = {0};
-        size_t size = raw.size < RAW_MAX + mask->longest ? raw.size : RAW_MAX + mask->longest;
-        runner__mask_text(mask, raw.data, size, &quoted);
+        if (raw.size > RAW_MAX) {
+            runner__mask_begin(mask, raw.data, RAW_MAX, &quoted);
+        } else {
+            runner__mask_text(mask, raw.data, raw.size, &quoted);
+        }
         runner__text_utf8(&f->detail, quoted.data, quoted.size < RAW_MAX ? quoted.size : RAW_MAX);
         if (raw.size > RAW_MAX) {
             runner__text_format(&f->detail, "\n[%zu bytes more]", raw.size - RAW_MAX);

@@ -165,7 +165,7 @@ static bool put_json(runner__outputs *outputs, char *key, runner__slice value, c
 bool runner__output_members(runner__slice object, const char *cwd, const runner__mask *mask,
                             runner__outputs *outputs, runner__text *error)
 {
-    if (runner__mask_finds_json(mask, object)) {
+    if (runner__mask_finds(mask, object.data, object.size)) {
         runner__text_str(error, "an output holds the value of a secret parameter");
         return false;
     }

@@ -82,15 +82,15 @@ static void take_output(runner__task *task, const runner__line *line)
     runner__text_free(&error);
 }
 
-static void take_consumes(runner__task *task, const runner__line *line)
+static void take_consumes(runner__task *task, const char *text)
 {
     ratoon_id run;
     ratoon_error error = {0};
-    if (ratoon_run_find(task->attempt->x->facts.store, line->text, &run, &error) != RATOON_OK) {
+    if (ratoon_run_find(task->attempt->x->facts.store, text, &run, &error) != RATOON_OK) {
         runner__events_refuse(&task->events, error.message);
         return;
     }
-    runner__attempt_add_side(task->attempt, RATOON_OP_CONSUMES, line->text, run);
+    runner__attempt_add_side(task->attempt, RATOON_OP_CONSUMES, text, run);
 }
 
 static void take_own_item(runner__task *task, const runner__line *line)
@@ -112,9 +112,13 @@ static void take_own_item(runner__task *task, const runner__line *line)
 static void take_item(runner__task *task, const runner__line *line)
 {
     if (line->value.size > 0 &&
-        runner__mask_finds_json(&task->attempt->x->facts.mask, line->value)) {
+        runner__mask_finds(&task->attempt->x->facts.mask, line->value.data, line->value.size)) {
         runner__events_refuse(&task->events,
                               "an item's output holds the value of a secret parameter");
+        return;
+    }
+    if (runner__mask_finds(&task->attempt->x->facts.mask, line->item, strlen(line->item))) {
+        runner__events_refuse(&task->events, "an item's key holds the value of a secret parameter");
         return;
     }
     if (task->item != NULL) {
@@ -167,7 +171,7 @@ static void on_line(void *ctx, const runner__line *line)
         take_output(task, line);
         break;
     case RUNNER__LINE_CONSUMES:
-        take_consumes(task, line);
+        take_consumes(task, text);
         break;
     case RUNNER__LINE_EXTERNAL_REF:
         runner__attempt_add_side(a, RATOON_OP_EXTERNAL_REF, text, (ratoon_id){{0}});
@@ -256,7 +260,7 @@ static bool make_files(runner__task *task, runner__slice value)
         return false;
     }
     char *path = runner__path_resolve(task->folder, "events");
-    bool opened = runner__events_open(&task->events, path);
+    bool opened = runner__events_open(&task->events, path, &task->attempt->x->facts.mask);
     free(path);
     if (!opened) {
         runner__failure_set(&task->failure, RATOON_CLASS_EXECUTION, strerror(errno));
