@@ -82,6 +82,9 @@ ratoon_status ratoon__import_lineage_end(ratoon__import *im);
 /* The commits' definitions, from the input or the store. Release with ratoon__commit_release(). */
 ratoon_status ratoon__import_resolve(ratoon__import *im, ratoon__commit *commit);
 
+/* import_append.c */
+ratoon_status ratoon__import_append(ratoon__import *im);
+
 /* import_plain.c */
 ratoon_status ratoon__import_plain_line(ratoon__import *im, const json_t *line);
 ratoon_status ratoon__import_plain_end(ratoon__import *im);

@@ -36,6 +36,9 @@ ratoon_status ratoon__verify_values(ratoon__report *r, ratoon_error *error);
 ratoon_status ratoon__verify_rows(ratoon__report *r, const ratoon__sum *seen, ratoon_error *error);
 void ratoon__verify_capture(ratoon__report *r, const ratoon__commit *commit,
                             const ratoon__event *event, const char *stage);
+/* Whether the run's captured output up to that commit stayed where it was imported from. */
+bool ratoon__capture_elsewhere(const char *store, ratoon_id run, uint64_t commit);
+void ratoon__capture_mark_elsewhere(const char *store, ratoon_id run, uint64_t commit);
 void ratoon__sum_feed(ratoon__sum *s, uint64_t position, ratoon_id lineage, uint64_t number);
 void ratoon__sum_row(ratoon__sum *s, const ratoon__run_row *row);
 #endif

@@ -243,22 +243,28 @@ static void file_check(ratoon__report *r, const ratoon__commit *c, const char *p
 void ratoon__verify_capture(ratoon__report *r, const ratoon__commit *commit,
                             const ratoon__event *event, const char *stage)
 {
-    bool returned = event->type == RATOON__EVENT_STAGE_RETURNED;
-    const ratoon__capture *capture =
-        returned ? &event->u.stage_returned.capture : &event->u.stage_ended.capture;
-    uint32_t attempt = returned ? event->u.stage_returned.attempt : event->u.stage_ended.attempt;
+    const bool item = event->type == RATOON__EVENT_ITEM_ENDED;
+    const bool returned = event->type == RATOON__EVENT_STAGE_RETURNED;
+    const ratoon__capture *capture = item       ? &event->u.item.capture
+                                     : returned ? &event->u.stage_returned.capture
+                                                : &event->u.stage_ended.capture;
+    const uint32_t attempt = item       ? event->u.item.attempt
+                             : returned ? event->u.stage_returned.attempt
+                                        : event->u.stage_ended.attempt;
+    const char *key = item ? event->u.item.key : NULL;
     const char *store = ratoon_store_path(r->store);
     char path[4096 + 512];
     if (!capture->present || store[0] == '\0') {
         return;
     }
     const ratoon_capture *c = &capture->c;
-    ratoon_capture_path(store, event->run, stage, attempt, NULL, 1, path, sizeof path);
-    if (c->stdout_size > 0 || access(path, F_OK) == 0) {
+    ratoon_capture_path(store, event->run, stage, attempt, key, 1, path, sizeof path);
+    const bool here = !ratoon__capture_elsewhere(store, event->run, commit->number);
+    if ((c->stdout_size > 0 && here) || access(path, F_OK) == 0) {
         file_check(r, commit, path, c->stdout_size, &c->stdout_digest);
     }
-    ratoon_capture_path(store, event->run, stage, attempt, NULL, 2, path, sizeof path);
-    if (c->stderr_size > 0 || access(path, F_OK) == 0) {
+    ratoon_capture_path(store, event->run, stage, attempt, key, 2, path, sizeof path);
+    if ((c->stderr_size > 0 && here) || access(path, F_OK) == 0) {
         file_check(r, commit, path, c->stderr_size, &c->stderr_digest);
     }
 }
