@@ -117,6 +117,24 @@ ratoon_digest ratoon__retry_request_digest(const ratoon_retry_options *o,
     return digest_of(&b);
 }
 
+ratoon_status ratoon__key_after_refusal(ratoon_store *s, const char *key,
+                                        const ratoon_digest *request, ratoon_id *run,
+                                        bool *repeated, ratoon_status refusal, ratoon_error *error)
+{
+    if (key == NULL) {
+        return refusal;
+    }
+    ratoon_error reason = {0};
+    ratoon_status status = ratoon__key_lookup(s, key, request, run, repeated, &reason);
+    if (status == RATOON_OK && !*repeated) {
+        return refusal;
+    }
+    if (status != RATOON_OK && error != NULL) {
+        *error = reason;
+    }
+    return status;
+}
+
 ratoon_status ratoon__key_lookup(ratoon_store *s, const char *key, const ratoon_digest *request,
                                  ratoon_id *run, bool *repeated, ratoon_error *error)
 {

@@ -244,6 +244,10 @@ ratoon_status ratoon_retry_create(ratoon_store *store, const ratoon_retry_option
                 ratoon__definition_remember(store, options->pipeline);
             }
             status = retry_submit(store, &c, l->id, &stored, &created, &again, error);
+            if (status != RATOON_OK && !again) {
+                status = ratoon__key_after_refusal(store, options->key, &c.request.request,
+                                                   &created.run, &created.repeated, status, error);
+            }
         }
         ratoon__lineage_unref(l);
     }

@@ -127,7 +127,10 @@ ratoon_status ratoon_run_create(ratoon_store *store, const ratoon_run_options *o
         } else if (status == RATOON_ERR_CLAIMED) {
             const char *scope = NULL;
             (void)ratoon__create_scope(&c.request, &prepared, &scope, NULL);
-            status = scope_busy(&r, scope);
+            status =
+                ratoon__key_after_refusal(store, options->key, &c.request.request, &created.run,
+                                          &created.repeated, scope_busy(&r, scope), error);
+            break;
         }
     }
     ratoon__arena_free(&prepared);

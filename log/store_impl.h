@@ -154,6 +154,11 @@ ratoon_digest ratoon__retry_request_digest(const ratoon_retry_options *o,
 /* R09: OK and *repeated where an equal request has made a run; KEY_REUSED where another did. */
 ratoon_status ratoon__key_lookup(ratoon_store *s, const char *key, const ratoon_digest *request,
                                  ratoon_id *run, bool *repeated, ratoon_error *error);
+/* The same after a refusal: an equal request may have made its run since the key was looked up, and
+ * be the very reason for it. Gives the refusal back where the key is still free. */
+ratoon_status ratoon__key_after_refusal(ratoon_store *s, const char *key,
+                                        const ratoon_digest *request, ratoon_id *run,
+                                        bool *repeated, ratoon_status refusal, ratoon_error *error);
 /* S10: texts of the files among the values that are missing or changed, in the arena. */
 ratoon_status ratoon__files_check(ratoon_store *s, ratoon__arena *a, const ratoon__state_view *v,
                                   const char *const **changed, size_t *count, ratoon_error *error);
