@@ -157,7 +157,7 @@ class Help(PipelineTest):
             "complete_words ratoon re\ncomplete_words ratoon --store x retry --it\n"
         )
         done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
-        self.assertEqual(done.stdout, "resume retry\n--items --item\n")
+        self.assertEqual(done.stdout, "resume retry restore\n--items --item\n")
         for shell in ("zsh", "fish"):
             self.run_ratoon("completion", shell).expect_exit(0).expect_stdout("auto-retry")
 
