@@ -223,24 +223,29 @@ static ratoon_status append_again(ratoon__driver *d, call *c, ratoon__append *ap
     return status;
 }
 
-/* After a loss: looks each append up and sends those that aren't there, neighbours together. */
+/* After a loss: looks each append up and sends those that aren't there, neighbours together. One
+ * that rests on another that was refused meanwhile is not sent. */
 static ratoon_status append_rest(ratoon__driver *d, call *c, ratoon__append *appends, size_t count,
                                  bool sync, ratoon_error *error)
 {
     size_t first = 0; /* of those found missing and not yet sent */
     for (size_t i = 0; i <= count; i++) {
-        bool found = true;
+        bool here = true; /* nothing to be sent */
         ratoon_status status = RATOON_OK;
         if (i < count) {
-            status = find_append(d, &appends[i], &found, error);
+            status = find_append(d, &appends[i], &here, error);
         }
-        if (status == RATOON_OK && found && first < i) {
+        if (status == RATOON_OK && !here) {
+            here = ratoon__append_rests_on_refused(appends, i);
+            appends[i].status = here ? RATOON_ERR_CONFLICT : RATOON_OK;
+        }
+        if (status == RATOON_OK && here && first < i) {
             status = append_again(d, c, appends + first, i - first, sync, error);
         }
         if (status != RATOON_OK) {
             return status;
         }
-        if (found) {
+        if (here) {
             first = i + 1;
         }
     }

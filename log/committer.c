@@ -11,6 +11,7 @@
 /* A projection changed by this group and not yet acknowledged. */
 typedef struct tentative {
     ratoon__lineage *lineage;
+    size_t append; /* the group's last one for it */
 } tentative;
 
 /* One commit of the group. */
@@ -45,7 +46,7 @@ static tentative *tentative_find(group *g, ratoon_id lineage)
     return NULL;
 }
 
-static void tentative_set(group *g, ratoon__lineage *after)
+static void tentative_set(group *g, ratoon__lineage *after, size_t append)
 {
     tentative *t = tentative_find(g, after->id);
     if (t == NULL) {
@@ -54,6 +55,7 @@ static void tentative_set(group *g, ratoon__lineage *after)
         ratoon__lineage_unref(t->lineage);
     }
     t->lineage = ratoon__lineage_ref(after);
+    t->append = append;
 }
 
 static void facts_of(ratoon_store *s, const ratoon__lineage *before, ratoon__facts *facts)
@@ -181,7 +183,8 @@ static ratoon_status before_of(group *g, ratoon__request *r, bool fresh_wanted,
 }
 
 /* Decides one request; where it was refused on a projection that may be behind (another process
- * appends too), once more on a fresh one. */
+ * appends too), or has nothing to do, once more on a fresh one: only an append is checked against
+ * the head. */
 static void request_decide(group *g, slot *at)
 {
     ratoon__request *r = at->request;
@@ -206,10 +209,13 @@ static void request_decide(group *g, slot *at)
                 at->appended = true;
                 at->append = g->appends_count++;
                 g->sync = g->sync || ratoon__decision_has_failure(&d);
-                tentative_set(g, at->after);
+                if (is_tentative) {
+                    a->rests_on = (uint32_t)(at->append - tentative_find(g, r->lineage)->append);
+                }
+                tentative_set(g, at->after, at->append);
             }
         }
-        bool final = r->status == RATOON_OK || is_tentative || r->fresh;
+        bool final = at->appended || is_tentative || r->fresh;
         ratoon__lineage_unref(before);
         if (final) {
             at->from_tentative = is_tentative;
@@ -275,7 +281,7 @@ static ratoon__request *group_commit(ratoon_store *s, ratoon__driver *d, ratoon_
 {
     group g;
     ratoon__request *again = NULL, **again_last = &again;
-    ratoon_error failure;
+    ratoon_error failure = {0};
     if (group_new(&g, s, d, encoder, count) != RATOON_OK) {
         for (ratoon__request *r = list; r != NULL; r = r->next) {
             r->status = ratoon__fail(r->error, RATOON_ERR_NO_MEMORY, "out of memory");

@@ -42,13 +42,25 @@ typedef struct ratoon__append {
      * go, the lineage's snapshots, and the given rows with their index entries. Their places in the
      * feed become holes that readers pass over. */
     bool erase;
+    /* So many places before this one in the group is the append of its lineage that it was made
+     * behind: where that one is refused this one is too (CONFLICT), even if its number happens to
+     * be the next one, after commits of somebody else's. 0: made behind what was acknowledged. */
+    uint32_t rests_on;
     /* results */
     ratoon_status status; /* OK, CONFLICT, CLAIMED, LIMIT_EXCEEDED, or the group's error */
     uint64_t position;    /* OK: its place in the feed, from 1 */
-    uint64_t head;        /* CONFLICT: the head there is */
+    uint64_t head;        /* CONFLICT: the head there is, unless it rests on a refused one */
     ratoon_id holder;     /* CLAIMED: the run that holds the name */
     uint32_t claim;       /* CLAIMED: which of the claims */
 } ratoon__append;
+
+/* Whether the append that this one was made behind was refused. One that is not in `group` has been
+ * looked at by whoever divided the group. */
+static inline bool ratoon__append_rests_on_refused(const ratoon__append *group, size_t at)
+{
+    const uint32_t back = group[at].rests_on;
+    return back != 0 && back <= at && group[at - back].status != RATOON_OK;
+}
 
 typedef enum ratoon__index {
     RATOON__INDEX_TIME = 1, /* all runs; key unused */
@@ -80,10 +92,10 @@ typedef bool (*ratoon__claim_fn)(void *ctx, const char *name, ratoon_id holder);
 typedef struct ratoon__driver ratoon__driver;
 typedef struct ratoon__driver_ops {
     const char *name;
-    /* Appends a group in order, each for itself (a refused one doesn't hold back the others; later
-     * ones of the group see earlier ones), in one write batch, synced once where `sync` (and the
-     * store's mode) says so. Returns OK when the group was written, results in each; otherwise the
-     * group's error, and nothing of it is acknowledged. */
+    /* Appends a group in order, each for itself (a refused one holds back only what rests on it;
+     * later ones of the group see earlier ones), in one write batch, synced once where `sync` (and
+     * the store's mode) says so. Returns OK when the group was written, results in each; otherwise
+     * the group's error, and nothing of it is acknowledged. */
     ratoon_status (*append)(ratoon__driver *d, ratoon__append *appends, size_t count, bool sync,
                             ratoon_error *error);
     /* Number of the lineage's last acknowledged commit, 0 if there is none. */

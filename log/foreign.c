@@ -112,6 +112,11 @@ ratoon_status ratoon__store_append_foreign(ratoon_store *s, const ratoon__foreig
     ratoon_status status = appends != NULL ? RATOON_OK : RATOON_ERR_NO_MEMORY;
     for (size_t i = 0; status == RATOON_OK && i < count; i++) {
         status = append_of(&commits[i], &arena, &appends[i]);
+        for (size_t k = i; k-- > 0 && appends[i].rests_on == 0;) {
+            if (ratoon_id_equal(appends[k].lineage, appends[i].lineage)) {
+                appends[i].rests_on = (uint32_t)(i - k);
+            }
+        }
     }
     if (status != RATOON_OK) {
         ratoon__arena_free(&arena);

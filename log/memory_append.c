@@ -258,7 +258,7 @@ static ratoon_id claim_holder(const ratoon__memory *m, const ratoon__append *a, 
     return holder;
 }
 
-static ratoon_status judge(const ratoon__memory *m, ratoon__append *a)
+static ratoon_status judge(const ratoon__memory *m, ratoon__append *a, bool follows_refused)
 {
     for (size_t i = 0; i < a->values_count; i++) {
         if (a->values[i].size > m->options.value_max) {
@@ -268,7 +268,7 @@ static ratoon_status judge(const ratoon__memory *m, ratoon__append *a)
     const ratoon__map_node *head =
         ratoon__map_find(&m->heads, a->lineage.bytes, sizeof a->lineage.bytes);
     const uint64_t number = head != NULL ? head->number : 0;
-    if (a->number != number + 1) {
+    if (follows_refused || a->number != number + 1) {
         a->head = number;
         return RATOON_ERR_CONFLICT;
     }
@@ -417,7 +417,8 @@ static ratoon_status append_group(ratoon__memory *m, ratoon__append *appends, si
     }
     ok = ok && reserve_key(m, all, appends, count, &key);
     for (size_t i = 0; ok && i < count; i++) {
-        appends[i].status = judge(m, &appends[i]);
+        const bool follows_refused = ratoon__append_rests_on_refused(appends, i);
+        appends[i].status = judge(m, &appends[i], follows_refused);
         if (appends[i].status == RATOON_OK) {
             apply(m, &appends[i], &all[i], &key);
         }

@@ -81,9 +81,9 @@ static bool note_lineage(void *ctx, uint64_t position, ratoon_id lineage, uint64
     return !t->failed;
 }
 
-/* Rows and claims of one lineage as they are now: every run's row, every key, and the scope of each
- * run, taken where it is active and released where not (a release counts only for its holder, so
- * the order of lineages doesn't matter). */
+/* Rows and claims of one lineage as they are now: every run's row, every key, whose results it
+ * consumed (R22), and the scope of each run, taken where it is active and released where not (a
+ * release counts only for its holder, so the order of lineages doesn't matter). */
 static ratoon_status put_lineage(ratoon_store *s, ratoon__driver *d, ratoon_id root,
                                  uint64_t position, ratoon_error *error)
 {
@@ -96,9 +96,16 @@ static ratoon_status put_lineage(ratoon_store *s, ratoon__driver *d, ratoon_id r
         return status;
     }
     ratoon__arena arena = {0};
-    ratoon__run_row *rows = ratoon__arena_alloc(&arena, l->runs_count * sizeof *rows);
-    ratoon__claim *claims = ratoon__arena_alloc(&arena, l->runs_count * 2 * sizeof *claims);
+    ratoon__claim *consumed = NULL;
     size_t n = 0;
+    status = ratoon__claims_consumed(l, &arena, &consumed, &n);
+    ratoon__run_row *rows = ratoon__arena_alloc(&arena, l->runs_count * sizeof *rows);
+    ratoon__claim *claims =
+        ratoon__arena_alloc(&arena, (n + 2 * (size_t)l->runs_count) * sizeof *claims);
+    if (status == RATOON_OK && claims != NULL && n > 0) {
+        memcpy(claims, consumed, n * sizeof *claims);
+    }
+    arena.failed = arena.failed || status != RATOON_OK;
     for (uint32_t i = 0; rows != NULL && claims != NULL && i < l->runs_count; i++) {
         const ratoon__run *r = l->runs[i];
         const ratoon__run_created *c = &r->fixed->created;

@@ -130,7 +130,8 @@ static ratoon_status claim_holder(ratoon__rocks *r, const ratoon__append *a, siz
 
 /* Sets the append's status: OK, or why it is refused. Returns another status than OK where that
  * could not be found out. */
-static ratoon_status judge(ratoon__rocks *r, ratoon__append *a, ratoon_error *error)
+static ratoon_status judge(ratoon__rocks *r, ratoon__append *a, bool follows_refused,
+                           ratoon_error *error)
 {
     for (size_t i = 0; i < a->values_count; i++) {
         if (a->values[i].size > r->options.value_max) {
@@ -143,7 +144,7 @@ static ratoon_status judge(ratoon__rocks *r, ratoon__append *a, ratoon_error *er
     if (status != RATOON_OK) {
         return status;
     }
-    if (a->number != head + 1) {
+    if (follows_refused || a->number != head + 1) {
         a->status = RATOON_ERR_CONFLICT;
         a->head = head;
         return RATOON_OK;
@@ -412,7 +413,8 @@ static ratoon_status append_group(ratoon__rocks *r, ratoon__append *appends, siz
         status = ratoon__rocks_flush_derived(r, error);
     }
     for (size_t i = 0; status == RATOON_OK && i < count; i++) {
-        status = judge(r, &appends[i], error);
+        const bool follows_refused = ratoon__append_rests_on_refused(appends, i);
+        status = judge(r, &appends[i], follows_refused, error);
         if (status == RATOON_OK && appends[i].status == RATOON_OK) {
             status = stage(r, &appends[i], error);
         }

@@ -35,14 +35,23 @@ static ratoon_status append_some(ratoon__driver *d, ratoon__append *appends, siz
 }
 
 /* A group that is too large for one request goes in several, each written whole. Once the first one
- * is stored, what fails later is the result of those it hit, and not the group's. */
+ * is stored, what fails later is the result of those it hit, and not the group's. What rests on an
+ * append that an earlier request was refused is not asked for at all. */
 static ratoon_status socket_append(ratoon__driver *d, ratoon__append *appends, size_t count,
                                    bool sync, ratoon_error *error)
 {
+    for (size_t i = 0; i < count; i++) {
+        appends[i].status = RATOON_OK; /* not refused so far */
+    }
     for (size_t first = 0; first < count;) {
+        if (ratoon__append_rests_on_refused(appends, first)) {
+            appends[first++].status = RATOON_ERR_CONFLICT;
+            continue;
+        }
         size_t end = first + 1;
         size_t bytes = append_bytes(&appends[first]);
-        while (end < count && bytes + append_bytes(&appends[end]) <= GROUP_BYTES_MAX) {
+        while (end < count && bytes + append_bytes(&appends[end]) <= GROUP_BYTES_MAX &&
+               (first == 0 || !ratoon__append_rests_on_refused(appends, end))) {
             bytes += append_bytes(&appends[end++]);
         }
         ratoon_status status = append_some(d, appends + first, end - first, sync, error);

@@ -8,7 +8,7 @@
 
 /* What one of these takes in a frame at the least: a count beyond what is left can't be true, and
  * nothing is allocated for it. */
-#define APPEND_SIZE_MIN ((size_t)64)
+#define APPEND_SIZE_MIN ((size_t)72)
 #define VALUE_SIZE_MIN ((size_t)40)
 #define CLAIM_SIZE_MIN ((size_t)40)
 #define ROW_SIZE_MIN ((size_t)96)
@@ -334,11 +334,12 @@ void ratoon__frame_get_query(ratoon__frame_reader *r, ratoon__list_query *query)
 
 /* ---- appends ---- */
 
-static void put_append(ratoon__frame_writer *w, const ratoon__append *a)
+static void put_append(ratoon__frame_writer *w, const ratoon__append *a, size_t rests_on_max)
 {
     ratoon__frame_put_id(w, a->lineage);
     ratoon__frame_put_u64(w, a->number);
     ratoon__frame_put_u64(w, a->erase);
+    ratoon__frame_put_u64(w, a->rests_on <= rests_on_max ? a->rests_on : 0);
     ratoon__frame_put_bytes(w, a->data, a->size);
     ratoon__frame_put_u64(w, a->values_count);
     for (size_t i = 0; i < a->values_count; i++) {
@@ -370,11 +371,13 @@ static void *get_array(ratoon__frame_reader *r, ratoon__arena *arena, size_t siz
     return array;
 }
 
-static void get_append(ratoon__frame_reader *r, ratoon__arena *arena, ratoon__append *a)
+static void get_append(ratoon__frame_reader *r, ratoon__arena *arena, size_t rests_on_max,
+                       ratoon__append *a)
 {
     a->lineage = ratoon__frame_get_id(r);
     a->number = ratoon__frame_get_u64(r);
     a->erase = ratoon__frame_get_range(r, 0, 1) != 0;
+    a->rests_on = (uint32_t)ratoon__frame_get_range(r, 0, rests_on_max);
     a->data = ratoon__frame_get_bytes(r, &a->size);
 
     ratoon__stored_value *values =
@@ -406,7 +409,7 @@ void ratoon__frame_put_group(ratoon__frame_writer *w, const ratoon__append *appe
     ratoon__frame_put_u64(w, sync);
     ratoon__frame_put_u64(w, count);
     for (size_t i = 0; i < count; i++) {
-        put_append(w, &appends[i]);
+        put_append(w, &appends[i], i);
     }
 }
 
@@ -416,7 +419,7 @@ void ratoon__frame_get_group(ratoon__frame_reader *r, ratoon__arena *arena,
     *sync = ratoon__frame_get_range(r, 0, 1) != 0;
     *appends = get_array(r, arena, APPEND_SIZE_MIN, sizeof **appends, count);
     for (size_t i = 0; i < *count && !r->bad; i++) {
-        get_append(r, arena, &(*appends)[i]);
+        get_append(r, arena, i, &(*appends)[i]);
     }
 }
 

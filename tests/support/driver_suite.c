@@ -187,6 +187,31 @@ START_TEST(test_driver_group_each_for_itself_in_order)
 }
 END_TEST
 
+/* Somebody else's commits are where a group was to go: its third would fit behind them by number,
+ * and yet it was made behind the group's own first two. */
+START_TEST(test_driver_what_rests_on_a_refused_one_is_refused)
+{
+    append_ok(raw_id(1), 1);
+    append_ok(raw_id(1), 2);
+    raw_commit commits[5] = {{raw_id(1), 1, 2, 0},
+                             {raw_id(2), 1, 2, 1},
+                             {raw_id(1), 2, 2, 2},
+                             {raw_id(1), 3, 2, 3},
+                             {raw_id(1), 4, 2, 4}};
+    ratoon__append appends[5];
+    for (int i = 0; i < 5; i++) {
+        appends[i] = raw_append(&commits[i]);
+        appends[i].rests_on = i == 2 ? 2 : i > 2;
+    }
+    ck_assert_int_eq(d->ops->append(d, appends, 5, true, NULL), RATOON_OK);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(appends[i].status, i == 1 ? RATOON_OK : RATOON_ERR_CONFLICT);
+    }
+    ck_assert_uint_eq(head_of(raw_id(1)), 2);
+    append_ok(raw_id(1), 3);
+}
+END_TEST
+
 START_TEST(test_driver_read_in_key_order)
 {
     for (uint64_t number = 1; number <= 3; number++) {
@@ -725,6 +750,7 @@ void driver_suite_add(Suite *suite, const driver_suite_target *one)
     tcase_add_test(t, test_driver_append_numbers_and_positions);
     tcase_add_test(t, test_driver_append_conflict_gives_the_head);
     tcase_add_test(t, test_driver_group_each_for_itself_in_order);
+    tcase_add_test(t, test_driver_what_rests_on_a_refused_one_is_refused);
     tcase_add_test(t, test_driver_read_in_key_order);
     tcase_add_test(t, test_driver_claims_are_held_by_one);
     tcase_add_test(t, test_driver_claims_of_one_append_all_or_none);
