@@ -77,6 +77,8 @@ static ratoon_status create_prepare(ratoon_store *s, const ratoon_run_options *o
     }
     if (status == RATOON_OK) {
         c->request = ratoon__create_request_digest(o, c);
+        c->params = o->params; /* secrets too: core checks them like any other (R12) */
+        c->params_count = o->params_count;
     }
     return status;
 }
