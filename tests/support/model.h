@@ -1,6 +1,7 @@
-/* A reference model of the store: plain arrays and obvious loops, written from semantics.md alone.
- * It is the second opinion that tests/sim/model_test.c compares the library with. Where the rules
- * leave something open, the model says what it allows and takes over what the library did. */
+/* A reference model of the store: plain arrays and obvious loops, written from the rules alone
+ * (docs/rules.md). It is the second opinion that tests/sim/model_test.c compares the library with.
+ * Where the rules leave something open, the model says what it allows and takes over what the
+ * library did. */
 #ifndef RATOON_TESTS_MODEL_H
 #define RATOON_TESTS_MODEL_H
 

@@ -31,7 +31,8 @@ typedef struct app {
 
 /* ---- errors.c ---- */
 
-/* Reports an error in the way interface.md says; gives the exit code. */
+/* Reports an error as "ratoon: CODE: message", with its hint, and as a document with --json; gives
+ * the exit code. */
 int app_fail(const app *a, const ratoon_error *error);
 /* The same for one found here; hint may be NULL. */
 int app_error(const app *a, ratoon_status code, const char *hint, const char *format, ...)
