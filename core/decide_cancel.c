@@ -109,6 +109,20 @@ int32_t ratoon__unforgiven(const ratoon__run *r)
     return -1;
 }
 
+int32_t ratoon__unforgiven_but_cancelled(const ratoon__run *r)
+{
+    for (uint32_t i = 0; i < r->stages_count; i++) {
+        const ratoon__stage *s = ratoon__run_stage_at(r, i);
+        const bool cancelled =
+            s->failure != NULL && s->failure->f.error_class == RATOON_CLASS_CANCELLED;
+        if (s->status == RATOON_STAGE_FAILED && !cancelled &&
+            !r->pipeline->stages[i].pub.allow_failure) {
+            return (int32_t)i;
+        }
+    }
+    return -1;
+}
+
 int32_t ratoon__first_running(const ratoon__run *r)
 {
     for (uint32_t i = 0; i < r->stages_count; i++) {
@@ -153,7 +167,8 @@ ratoon_status ratoon__decide_recover(const ratoon__lineage *l, ratoon_id run,
     }
     const size_t before = out->count;
     ratoon_status status = RATOON_OK;
-    const bool failed = r->status == RATOON_RUN_CANCELLING && ratoon__unforgiven(r) >= 0;
+    const bool failed =
+        r->status == RATOON_RUN_CANCELLING && ratoon__unforgiven_but_cancelled(r) >= 0;
     if (r->status == RATOON_RUN_RUNNING || failed) {
         status = recover_running(r, out, error);
     } else if (r->status == RATOON_RUN_CANCELLING) {

@@ -265,9 +265,13 @@ static ratoon_status finish_cancelling(applying *a)
         (outcome == RATOON_RUN_SUCCEEDED || outcome == RATOON_RUN_DEGRADED)) {
         return end_run(a, outcome, NULL); /* the outcome came first */
     }
+    const int32_t failed = ratoon__unforgiven_but_cancelled(r);
     ratoon_status status = ratoon__cancel_stages(r, a->out, a->error);
     if (status != RATOON_OK) {
         return status;
+    }
+    if (failed >= 0) { /* so did a failure (L03, L08) */
+        return end_run(a, RATOON_RUN_FAILED, failure_reason(a, failed));
     }
     const char *reason = r->reason != NULL ? r->reason : a->pub->text;
     return end_run(a, RATOON_RUN_CANCELLED, ratoon__arena_strdup(a->out->arena, reason));

@@ -143,6 +143,9 @@ ratoon_status ratoon__cancel_stages(const ratoon__run *r, ratoon__decision *out,
                                     ratoon_error *error);
 /* A stage whose failure nothing forgives, or -1. */
 int32_t ratoon__unforgiven(const ratoon__run *r);
+/* The same, but for what failed only because it was being cancelled (class CANCELLED): an outcome
+ * that came before the cancelling was done (L03, L08). */
+int32_t ratoon__unforgiven_but_cancelled(const ratoon__run *r);
 int32_t ratoon__first_running(const ratoon__run *r);
 
 #endif

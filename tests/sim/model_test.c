@@ -1,6 +1,6 @@
 /* Random requests, legal and illegal, through the public interface, against a reference model; what
  * is answered and everything that can be seen is compared after each step.
- *   RATOON_MODEL_STEPS   how many (10,000)
+ *   RATOON_MODEL_STEPS   how many (50,000)
  *   RATOON_TEST_SEED     the seed, printed; world and step with it when something differs
  *   RATOON_MODEL_WORLD   only this world of the seed
  * The steps come in worlds: a new store with new pipelines each, on disk and in memory in turn. */
@@ -541,7 +541,7 @@ static unsigned long number(const char *name, unsigned long otherwise)
 START_TEST(test_model_agrees_for_random_requests)
 {
     model_sim *sim = calloc(1, sizeof *sim);
-    unsigned long left = number("RATOON_MODEL_STEPS", 10000);
+    unsigned long left = number("RATOON_MODEL_STEPS", 50000);
     const unsigned long only = number("RATOON_MODEL_WORLD", ULONG_MAX);
     ck_assert_ptr_nonnull(sim);
     sim->seed = support_seed();

@@ -250,6 +250,20 @@ static unsigned cancelled_open(const model *m, const model_run *r)
     return open;
 }
 
+/* A failure that nothing forgives, other than one by being cancelled, came before the end of a
+ * cancelling (L03, L08). */
+static bool failed_first(const model *m, const model_run *r)
+{
+    const model_pipeline *p = model_pipeline_of(m, r);
+    for (unsigned i = 0; i < p->count; i++) {
+        if (r->stages[i].status == RATOON_STAGE_FAILED && !p->stages[i].allow_failure &&
+            r->stages[i].error_class != RATOON_CLASS_CANCELLED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static uint64_t finish(const model *m, model_run *r, bool interrupted)
 {
     const bool cancelling = r->status == RATOON_RUN_CANCELLING;
@@ -271,15 +285,16 @@ static uint64_t finish(const model *m, model_run *r, bool interrupted)
         }
     }
     r->status = model_outcome(m, r);
-    if (r->status == RATOON_RUN_SUSPENDED) {
+    if (cancelling && r->status == RATOON_RUN_FAILED) {
+        r->status = failed_first(m, r) ? RATOON_RUN_FAILED : RATOON_RUN_CANCELLED;
+    } else if (r->status == RATOON_RUN_SUSPENDED) {
         if (cancelling) {
             r->status = RATOON_RUN_CANCELLED;
         } else {
             r->open = cancelled_open(m, r);
         }
-    } else if (cancelling && (r->status == RATOON_RUN_FAILED || r->status != r->before_cancel)) {
-        /* "cancelled (or the outcome that came first)": the request came before this outcome; or a
-         * stage had failed, but the run's outcome was not recorded */
+    } else if (cancelling && r->status != r->before_cancel) {
+        /* "cancelled (or the outcome that came first)": the request came before this outcome */
         r->open = 1u << r->status | 1u << RATOON_RUN_CANCELLED;
     }
     cancel_stages(r);
@@ -411,8 +426,10 @@ void model_interrupt(const model *m, model_run *r)
     if (!cancelling && !model_failed_for_good(m, r)) {
         r->open = cancelled_open(m, r);
     }
-    r->status = model_failed_for_good(m, r) ? RATOON_RUN_FAILED
-                : cancelling                ? RATOON_RUN_CANCELLED
-                                            : RATOON_RUN_SUSPENDED;
+    if (cancelling) {
+        r->status = failed_first(m, r) ? RATOON_RUN_FAILED : RATOON_RUN_CANCELLED;
+    } else {
+        r->status = model_failed_for_good(m, r) ? RATOON_RUN_FAILED : RATOON_RUN_SUSPENDED;
+    }
     cancel_stages(r);
 }

@@ -259,6 +259,33 @@ START_TEST(test_L03_outcome_that_came_before_the_cancelling_stands)
 }
 END_TEST
 
+START_TEST(test_L03_L08_failure_that_came_before_the_cancelling_was_done_stands)
+{
+    ck_assert_int_eq(world_start(&w, w.root, "plan"), RATOON_OK);
+    ck_assert_int_eq(world_cancel(&w, w.root), RATOON_OK);
+    ck_assert_int_eq(world_end(&w, w.root, "plan", RATOON_STAGE_FAILED, ""), RATOON_OK);
+    ck_assert_int_eq(world_finish(&w, w.root), RATOON_OK);
+    ck_assert_int_eq(status_of(w.root), RATOON_RUN_FAILED);
+}
+END_TEST
+
+START_TEST(test_L03_stage_that_failed_by_being_cancelled_does_not_fail_the_run)
+{
+    static const ratoon_failure failure = {.error_class = RATOON_CLASS_CANCELLED,
+                                           .message = "signal 15 (SIGTERM): cancelled"};
+    ck_assert_int_eq(world_start(&w, w.root, "plan"), RATOON_OK);
+    ck_assert_int_eq(world_cancel(&w, w.root), RATOON_OK);
+    ratoon_op op = {.kind = RATOON_OP_STAGE_END,
+                    .stage = "plan",
+                    .attempt = 1,
+                    .status = RATOON_STAGE_FAILED,
+                    .failure = &failure};
+    ck_assert_int_eq(world_apply(&w, w.root, op), RATOON_OK);
+    ck_assert_int_eq(_i == 0 ? world_finish(&w, w.root) : world_recover(&w, w.root), RATOON_OK);
+    ck_assert_int_eq(status_of(w.root), RATOON_RUN_CANCELLED);
+}
+END_TEST
+
 START_TEST(test_L03_cancelled_stage_is_no_outcome_that_came_first)
 {
     static const world_stage forgiving[] = {{.name = "plan", .allow_failure = true}};
@@ -331,6 +358,9 @@ static Suite *suite(void)
     tcase_add_test(t, test_L08_older_epoch_is_fenced);
     tcase_add_test(t, test_E05_cancelling_ends_running_stages_and_the_run);
     tcase_add_test(t, test_L03_outcome_that_came_before_the_cancelling_stands);
+    tcase_add_test(t, test_L03_L08_failure_that_came_before_the_cancelling_was_done_stands);
+    tcase_add_loop_test(t, test_L03_stage_that_failed_by_being_cancelled_does_not_fail_the_run, 0,
+                        2);
     tcase_add_test(t, test_L03_cancelled_stage_is_no_outcome_that_came_first);
     tcase_add_test(t, test_E05_queued_and_suspended_runs_are_cancelled_at_once);
     tcase_add_test(t, test_L04_ended_run_takes_annotations_and_references_only);
