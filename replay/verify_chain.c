@@ -155,6 +155,10 @@ static void events_check(walk *w, const ratoon__commit *c)
             if (e->u.item.has_output) {
                 value_check(w, c, &e->u.item.output);
             }
+            if (r != NULL) {
+                ratoon__verify_capture(w->report, c, e,
+                                       r->pipeline->stages[e->u.item.stage].pub.name);
+            }
             break;
         default:
             break;
