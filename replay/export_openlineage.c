@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PRODUCER "https://example.org/ratoon"
+#define PRODUCER "urn:ratoon"
 #define SPEC "https://openlineage.io/spec/"
 #define RUN_EVENT SPEC "2-0-2/OpenLineage.json#/$defs/RunEvent"
 #define NAMESPACE "ratoon"
@@ -87,7 +87,7 @@ static json_t *run_facets(const ratoon__lineage *l, const ratoon__run *r)
     }
     json_t *facets = json_pack(
         "{s:o}", "ratoon",
-        facet(PRODUCER "/RatoonRunFacet.json",
+        facet(PRODUCER ":RatoonRunFacet",
               json_pack("{s:o,s:o,s:I,s:I,s:o,s:s,s:o,s:o}", "root", ratoon__json_id(c->root),
                         "parent", ratoon__json_id(c->parent), "depth", (json_int_t)c->depth,
                         "version", (json_int_t)r->pipeline->version, "subject",
