@@ -4,10 +4,53 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SECRET_BYTES 32
+
+/* Reads the key: OK, NOT_FOUND where there is none yet, DAMAGED. */
+static ratoon_status key_read(const char *path, uint8_t key[SECRET_BYTES], ratoon_error *error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT) {
+        return RATOON_ERR_NOT_FOUND;
+    }
+    ssize_t got = fd < 0 ? -1 : read(fd, key, SECRET_BYTES);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return got == SECRET_BYTES
+               ? RATOON_OK
+               : ratoon__fail(error, RATOON_ERR_DAMAGED, "%s can't be read as a key of %u bytes",
+                              path, (uint32_t)SECRET_BYTES);
+}
+
+/* Makes the key if nobody else does so at the same time. It gets its name when it is whole and on
+ * disk: whoever finds it finds all of it, however its maker ended. */
+static ratoon_status key_make(const char *store_path, const char *path, ratoon_error *error)
+{
+    uint8_t key[SECRET_BYTES];
+    char aside[sizeof "/secret.key.XXXXXX" + 4096];
+    snprintf(aside, sizeof aside, "%s.XXXXXX", path);
+    int folder = open(store_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = folder < 0 ? -1 : mkostemp(aside, O_CLOEXEC); /* mode 0600 */
+    bool good = fd >= 0 && ratoon__random(key, SECRET_BYTES) == RATOON_OK &&
+                write(fd, key, SECRET_BYTES) == SECRET_BYTES && fsync(fd) == 0 &&
+                (link(aside, path) == 0 || errno == EEXIST) && fsync(folder) == 0;
+    int reason = errno;
+    if (fd >= 0) {
+        unlink(aside);
+        close(fd);
+    }
+    if (folder >= 0) {
+        close(folder);
+    }
+    return good ? RATOON_OK
+                : ratoon__fail(error, RATOON_ERR_IO, "%s can't be written: %s", path,
+                               strerror(reason));
+}
 
 /* The store's key, made at its first use: a file of 32 random bytes, mode 0600. */
 static ratoon_status secret_file(const char *store_path, uint8_t key[SECRET_BYTES],
@@ -15,33 +58,14 @@ static ratoon_status secret_file(const char *store_path, uint8_t key[SECRET_BYTE
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/secret.key", store_path);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0) {
-        bool good = ratoon__random(key, SECRET_BYTES) == RATOON_OK &&
-                    write(fd, key, SECRET_BYTES) == SECRET_BYTES && fsync(fd) == 0;
-        int reason = errno;
-        close(fd);
-        if (!good) {
-            unlink(path);
-            return ratoon__fail(error, RATOON_ERR_IO, "%s can't be written: %s", path,
-                                strerror(reason));
-        }
-        return RATOON_OK;
+    ratoon_status status = key_read(path, key, error);
+    if (status == RATOON_ERR_NOT_FOUND) {
+        status = key_make(store_path, path, error);
+        status = status == RATOON_OK ? key_read(path, key, error) : status;
     }
-    /* Somebody else may be between creating and writing it: give that a moment. */
-    for (int tries = 0; tries < 100; tries++) {
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-        ssize_t got = fd < 0 ? -1 : read(fd, key, SECRET_BYTES);
-        if (fd >= 0) {
-            close(fd);
-        }
-        if (got == SECRET_BYTES) {
-            return RATOON_OK;
-        }
-        usleep(10000);
-    }
-    return ratoon__fail(error, RATOON_ERR_DAMAGED, "%s can't be read as a key of %u bytes", path,
-                        (uint32_t)SECRET_BYTES);
+    return status == RATOON_ERR_NOT_FOUND
+               ? ratoon__fail(error, RATOON_ERR_IO, "%s was removed while it was made", path)
+               : status;
 }
 
 static ratoon_status secret_key(ratoon_store *s, ratoon_error *error)

@@ -4,10 +4,14 @@
 #include "log/store_impl.h"
 #include "tests/support/support.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -465,6 +469,53 @@ START_TEST(test_L08_recovery_looks_at_what_the_run_is_now)
 }
 END_TEST
 
+/* ---- the key of secrets ---- */
+
+static const char with_secret[] = "pipeline: p\n"
+                                  "params: {token: {type: string, secret: true}}\n"
+                                  "stages: [{name: only, run: [\"true\"]}]\n";
+
+/* Without Check's assertions, which write. */
+static ratoon_status prepare_secret(ratoon_store *s, const ratoon_pipeline *p, ratoon_error *error)
+{
+    const ratoon_pair token = {.name = "token", .value = "hush hush"};
+    const ratoon_pair *shown = NULL;
+    const ratoon__param *hidden = NULL;
+    size_t shown_count = 0, hidden_count = 0;
+    ratoon__arena arena = {0};
+    ratoon_status status = ratoon__prepare_params(s, &arena, p, &token, 1, &shown, &shown_count,
+                                                  &hidden, &hidden_count, error);
+    ratoon__arena_free(&arena);
+    return status;
+}
+
+/* Whoever was making the key died over it: the next one makes it. */
+START_TEST(test_E08_key_of_secrets_is_whole_or_not_there)
+{
+    ratoon_error error = {0};
+    struct stat st;
+    int ended = 0;
+    ratoon_pipeline *p = parse(with_secret);
+    pid_t maker = fork();
+    if (maker == 0) {
+        const struct rlimit nothing = {0, 0};
+        (void)setrlimit(RLIMIT_FSIZE, &nothing); /* the first byte written is the end */
+        (void)signal(SIGXFSZ, SIG_DFL);
+        (void)prepare_secret(store, p, NULL);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(maker, &ended, 0), maker);
+    ck_assert(WIFSIGNALED(ended) && WTERMSIG(ended) == SIGXFSZ);
+    must(prepare_secret(store, p, &error), &error);
+    ratoon_pipeline_free(p);
+    char *path = support_path_join(ratoon_store_path(store), "secret.key");
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, 32);
+    ck_assert_uint_eq(st.st_mode & 0777, 0600);
+    free(path);
+}
+END_TEST
+
 /* ---- what is derived ---- */
 
 static bool count_claim(void *ctx, const char *name, ratoon_id holder)
@@ -529,6 +580,7 @@ static Suite *committer_suite(void)
     tcase_add_checked_fixture(t, setup_disk, teardown);
     tcase_set_timeout(t, 120);
     tcase_add_test(t, test_L08_recovery_looks_at_what_the_run_is_now);
+    tcase_add_test(t, test_E08_key_of_secrets_is_whole_or_not_there);
     tcase_add_test(t, test_Q03_names_of_consumers_are_made_anew);
     suite_add_tcase(s, t);
     return s;
