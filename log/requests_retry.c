@@ -251,6 +251,10 @@ ratoon_status ratoon_retry_create(ratoon_store *store, const ratoon_retry_option
         }
         ratoon__lineage_unref(l);
     }
+    if (again) {
+        status = ratoon__fail(error, RATOON_ERR_CONFLICT, "the key %s kept changing hands",
+                              options->key);
+    }
     ratoon__arena_free(&prepared);
     if (status == RATOON_OK) {
         *out = created;

@@ -135,6 +135,10 @@ ratoon_status ratoon_run_create(ratoon_store *store, const ratoon_run_options *o
             break;
         }
     }
+    if (status == RATOON_OK && ratoon_id_is_zero(created.run)) {
+        status = ratoon__fail(error, RATOON_ERR_CONFLICT, "the key %s kept changing hands",
+                              options->key);
+    }
     ratoon__arena_free(&prepared);
     ratoon__arena_free(&decided);
     if (status == RATOON_OK) {
