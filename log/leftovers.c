@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,10 +113,27 @@ static char *note_path(const char *store_path, ratoon_id lineage)
     return asprintf(&path, "%s/%s/%s", store_path, folder_name, id) < 0 ? NULL : path;
 }
 
+/* Several may be about to delete the same lineage: they write the same, one after the other. */
+static ratoon_status write_locked(const char *folder, const char *path, const ratoon__buf *text,
+                                  ratoon_error *error)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int locked = -1;
+    while (fd >= 0 && (locked = flock(fd, LOCK_EX)) != 0 && errno == EINTR) {
+    }
+    ratoon_status status = locked != 0
+                               ? ratoon__fail_errno(error, RATOON_ERR_IO, "can't lock", folder)
+                               : ratoon__file_write(path, text->data, text->size, error);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return status;
+}
+
 ratoon_status ratoon__leftovers_note(const ratoon__leftovers *l, const char *store_path,
                                      ratoon_id lineage, ratoon_error *error)
 {
-    if (store_path[0] == '\0') {
+    if (store_path[0] == '\0' || l->runs_count == 0) { /* it has just been deleted */
         return RATOON_OK;
     }
     ratoon__buf text = {0};
@@ -135,7 +153,7 @@ ratoon_status ratoon__leftovers_note(const ratoon__leftovers *l, const char *sto
     } else if (mkdir(folder, S_IRWXU) != 0 && errno != EEXIST) {
         status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't make the folder", folder);
     } else {
-        status = ratoon__file_write(path, text.data, text.size, error);
+        status = write_locked(folder, path, &text, error);
     }
     ratoon__buf_free(&text);
     free(folder);
