@@ -344,6 +344,15 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_store_open(const char *path,
                                                            ratoon_store **out, ratoon_error *error);
 /* Runs that this handle executes and that are still running become interrupted at once. */
 RATOON_API void ratoon_store_close(ratoon_store *store);
+/* Accepts that the end of a store's log is lost (E04): a store that opens as DAMAGED because of it
+ * goes on after what is there, and can be appended to again. Nothing is made up for and nothing
+ * removed; the note of what was lost stays in the store's folder (damage-accepted-TIME), with the
+ * log files as they were found. *lost: that note; free the buffer. The store must not be open
+ * anywhere: STORE_BUSY. USAGE where nothing is lost; DAMAGED where there is more to it than a lost
+ * end: then only a backup helps. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_store_accept_loss(const char *path,
+                                                                  ratoon_buffer *lost,
+                                                                  ratoon_error *error);
 RATOON_API const char *ratoon_store_path(const ratoon_store *store); /* absolute; "" in memory */
 RATOON_API bool ratoon_store_is_owner(const ratoon_store *store);
 RATOON_API uint64_t ratoon_store_now(ratoon_store *store);

@@ -183,9 +183,11 @@ ratoon_status ratoon__rocksdb_put_derived(ratoon__driver *d, const ratoon__run_r
  * for the owner before it serves anybody. */
 ratoon_status ratoon__rocksdb_forget_derived(ratoon__driver *d, ratoon_error *error);
 /* Accepts that the end of the log is lost: the store takes appends again after what is there. What
- * was lost stays noted in a file of the store, STORE/damage-accepted-TIME. The store must not be
- * open. USAGE where nothing is lost; DAMAGED where there is more to it than a lost end. */
-ratoon_status ratoon__rocksdb_accept_loss(const char *path, ratoon_error *error);
+ * was lost stays noted in a file of the store, STORE/damage-accepted-TIME, and is told in *lost
+ * (may be NULL). The store must not be open. USAGE where nothing is lost; DAMAGED where there is
+ * more to it than a lost end. */
+ratoon_status ratoon__rocksdb_accept_loss(const char *path, ratoon_buffer *lost,
+                                          ratoon_error *error);
 /* ---- memory ---- */
 ratoon_status ratoon__memory_open(const ratoon__driver_options *options, ratoon__driver **out,
                                   ratoon_error *error);

@@ -144,17 +144,43 @@ static ratoon_status accept(ratoon__rocks *r, ratoon_error *error)
     return status == RATOON_OK ? replace_note(r, error) : status;
 }
 
-ratoon_status ratoon__rocksdb_accept_loss(const char *path, ratoon_error *error)
+ratoon_status ratoon__rocksdb_accept_loss(const char *path, ratoon_buffer *lost,
+                                          ratoon_error *error)
 {
     const ratoon__driver_options options = {0};
     ratoon__driver *d = NULL;
-    ratoon_status status = ratoon__rocksdb_open(path, &options, &d, error);
+    ratoon_error why = {0};
+    ratoon_status status = ratoon__rocksdb_open(path, &options, &d, &why);
     if (d == NULL) {
+        if (error != NULL) {
+            *error = why;
+        }
         return status;
     }
-    status = status == RATOON_ERR_DAMAGED
-                 ? accept(ratoon__rocks_of(d), error)
-                 : ratoon__fail(error, RATOON_ERR_USAGE, "the store %s has lost nothing", path);
+    if (status != RATOON_ERR_DAMAGED) {
+        status = ratoon__fail(error, RATOON_ERR_USAGE, "the store %s has lost nothing", path);
+    } else {
+        status = accept(ratoon__rocks_of(d), error);
+    }
+    if (status == RATOON_OK && lost != NULL) {
+        char *text = strdup(why.message);
+        *lost = (ratoon_buffer){text, text == NULL ? 0 : strlen(text)};
+    }
     d->ops->close(d);
+    return status;
+}
+
+ratoon_status ratoon_store_accept_loss(const char *path, ratoon_buffer *lost, ratoon_error *error)
+{
+    if (path == NULL || path[0] == '\0' || lost == NULL) {
+        return ratoon__fail(error, RATOON_ERR_USAGE, "accepting a loss needs a path and a buffer");
+    }
+    char *whole = realpath(path, NULL);
+    if (whole == NULL && errno != ENOENT) {
+        return ratoon__fail_errno(error, RATOON_ERR_IO, "can't resolve", path);
+    }
+    const ratoon_status status =
+        ratoon__rocksdb_accept_loss(whole == NULL ? path : whole, lost, error);
+    free(whole);
     return status;
 }

@@ -63,8 +63,8 @@ ratoon_status ratoon__rocks_writable(ratoon__rocks *r, ratoon_error *error)
         ratoon__hint(error, "close the store and open it again; what was acknowledged is kept");
     } else if (refusal != RATOON_OK) {
         ratoon__fail(error, refusal, "%s", r->refusal_text);
-        ratoon__hint(error, "it can be read; it takes no appends until it is restored from a "
-                            "backup or the loss is accepted");
+        ratoon__hint(error, "it can be read; restore a backup, or accept the loss with `ratoon "
+                            "verify --accept-loss`; until then it takes no appends");
     }
     return refusal;
 }

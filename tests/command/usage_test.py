@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.environ["SRC"] + "/tests/command")
-from cases import CHAIN, PipelineTest
+from cases import CHAIN, HOLD, PipelineTest
 from lib import RATOON, SRC, main
 
 
@@ -123,6 +123,50 @@ class Usage(PipelineTest):
         result = self.run_ratoon("list")
         self.assertEqual(result.code, 6)
         result.expect_stderr("damaged")
+
+
+class Loss(PipelineTest):
+    def lose(self):
+        self.pipeline(CHAIN)
+        for _ in range(3):
+            self.run_ratoon("run", "p.yaml").expect_exit(0)
+        folder = self.path(".ratoon", "db")
+        logs = [os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(".log")]
+        log = max(logs, key=os.path.getsize)
+        os.truncate(log, os.path.getsize(log) * 2 // 3)
+
+    def test_E04_a_loss_is_accepted_explicitly(self):
+        self.lose()
+        self.run_ratoon("run", "p.yaml").expect_exit(6)
+        self.run_ratoon("verify").expect_exit(6).expect_stderr("--accept-loss")
+        before = self.run_ratoon("--json", "list").expect_exit(6).json_lines()
+        result = self.run_ratoon("--json", "verify", "--accept-loss").expect_exit(0)
+        result.expect_stderr("commits are lost")
+        self.assertEqual(result.json()["problems"], [])
+        notes = [n for n in os.listdir(self.path(".ratoon")) if n.startswith("damage-accepted-")]
+        self.assertEqual(len(notes), 1)
+        with open(self.path(".ratoon", notes[0])) as file:
+            self.assertIn("commits are lost", file.read())
+        # What is there is there, and the store is written to again.
+        after = {run["id"] for run in self.runs()}
+        self.assertLessEqual({document["run"]["id"] for document in before}, after)
+        self.run_ratoon("run", "p.yaml").expect_exit(0)
+        self.run_ratoon("verify").expect_exit(0)
+
+    def test_E04_where_nothing_is_lost_there_is_nothing_to_accept(self):
+        self.pipeline(CHAIN)
+        self.run_ratoon("verify", "--accept-loss").expect_exit(3)
+        self.run_ratoon("run", "p.yaml").expect_exit(0)
+        self.refused("USAGE", "verify", "--accept-loss", code=2)
+        self.run_ratoon("run", "p.yaml").expect_exit(0)
+
+    def test_E04_a_store_in_use_is_left_alone(self):
+        self.pipeline(HOLD)
+        run = self.start_ratoon("run", "p.yaml")
+        self.until_file("began")
+        self.refused("STORE_BUSY", "verify", "--accept-loss", code=5)
+        self.touch("go")
+        self.finish(run).expect_exit(0)
 
 
 class Help(PipelineTest):

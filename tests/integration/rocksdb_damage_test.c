@@ -419,11 +419,11 @@ START_TEST(test_E04_truncated_log_is_reported_and_kept)
     ck_assert_uint_eq(kept_folders(), 1);
     /* Whoever accepts the loss goes on after what is there. */
     ratoon_error error = {0};
-    ck_assert_int_eq(ratoon__rocksdb_accept_loss(store, &error), RATOON_OK);
+    ck_assert_int_eq(ratoon__rocksdb_accept_loss(store, NULL, &error), RATOON_OK);
     ratoon__driver *d = fixture_open(store, RATOON_DURABILITY_SYNC);
     ck_assert_int_eq(fixture_put(d, fixture_id(1), there + 1, "more"), RATOON_OK);
     d->ops->close(d);
-    ck_assert_int_eq(ratoon__rocksdb_accept_loss(store, &error), RATOON_ERR_USAGE);
+    ck_assert_int_eq(ratoon__rocksdb_accept_loss(store, NULL, &error), RATOON_ERR_USAGE);
     free(log);
 }
 END_TEST
@@ -502,7 +502,7 @@ START_TEST(test_E04_missing_or_garbled_witness_is_reported)
         support_write_file(witness, "rubbish", 7);
     }
     ck_assert_uint_eq(check_damaged("witness"), COMMITS);
-    ck_assert_int_eq(ratoon__rocksdb_accept_loss(store, NULL), RATOON_OK);
+    ck_assert_int_eq(ratoon__rocksdb_accept_loss(store, NULL, NULL), RATOON_OK);
     ratoon__driver *d = fixture_open(store, RATOON_DURABILITY_SYNC);
     d->ops->close(d);
     free(witness);

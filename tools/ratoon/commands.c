@@ -137,6 +137,7 @@ static const command_option watch_options[] = {
 
 static const command_option verify_options[] = {
     {"run", "RUN", "only the lineage of this run", 0, false},
+    {"accept-loss", NULL, "go on without commits that are lost, before checking", 0, false},
     {0},
 };
 
@@ -228,7 +229,8 @@ const command commands[] = {
      false},
     {"delete", "RUN", "delete a run with its history, for good",
      "A run that has branches, or is one, is deleted only with its whole lineage (--lineage), and "
-     "none while any run of it is active. One mark stays in the log: when, by whom and how much was "
+     "none while any run of it is active. One mark stays in the log: when, by whom and how much "
+     "was "
      "deleted. Values that nothing else uses and captured output go too.",
      delete_options, command_delete, false},
     {"prune", "", "delete lineages that ended long ago",

@@ -162,11 +162,29 @@ static json_t *verify_document(const app *a, ratoon_id run, int *code)
     return document;
 }
 
+/* Gives an exit code, or -1 to go on. */
+static int accept_loss(app *a)
+{
+    ratoon_buffer lost = {0};
+    ratoon_error error = {0};
+    app_locate_store(a);
+    error.code = ratoon_store_accept_loss(a->store_path, &lost, &error);
+    if (error.code != RATOON_OK) {
+        return app_fail(a, &error);
+    }
+    app_warn(a, "accepted: %s", lost.data != NULL ? lost.data : "");
+    ratoon_buffer_free(&lost);
+    return -1;
+}
+
 int command_verify(app *a, const args *in)
 {
     const char *spec = args_get(in, "run");
     ratoon_id run = {0};
-    int code = app_open_store(a);
+    int code = args_has(in, "accept-loss") ? accept_loss(a) : -1;
+    if (code < 0) {
+        code = app_open_store(a);
+    }
     if (code < 0 && spec != NULL) {
         code = app_find_run(a, spec, &run);
     }
