@@ -4,6 +4,7 @@
 #include "log/digest.h"
 #include "log/folder.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -164,11 +165,15 @@ ratoon_status ratoon__leftovers_note(const ratoon__leftovers *l, const char *sto
 static bool digest_parse(const char *hex, ratoon_digest *out)
 {
     for (size_t i = 0; i < sizeof out->bytes; i++) {
-        unsigned byte = 0;
-        if (sscanf(hex + 2 * i, "%2x", &byte) != 1) {
+        char digits[3] = {0};
+        char *end = digits;
+        for (size_t k = 0; k < 2 && isxdigit((unsigned char)hex[2 * i + k]); k++) {
+            digits[k] = hex[2 * i + k];
+        }
+        out->bytes[i] = (uint8_t)strtoul(digits, &end, 16);
+        if (end != digits + 2) {
             return false;
         }
-        out->bytes[i] = (uint8_t)byte;
     }
     return true;
 }

@@ -28,9 +28,13 @@ bool ratoon__capture_elsewhere(const char *store, ratoon_id run, uint64_t commit
     if (file == NULL) {
         return false;
     }
-    const bool read = fscanf(file, "%" SCNu64, &last) == 1;
+    char line[32] = "";
+    char *end = line;
+    if (fgets(line, sizeof line, file) != NULL) {
+        last = strtoull(line, &end, 10);
+    }
     fclose(file);
-    return read && commit <= last;
+    return end != line && commit <= last;
 }
 
 void ratoon__capture_mark_elsewhere(const char *store, ratoon_id run, uint64_t commit)
