@@ -163,8 +163,8 @@ ratoon_status ratoon__rocksdb_accept_loss(const char *path, ratoon_buffer *lost,
         status = accept(ratoon__rocks_of(d), error);
     }
     if (status == RATOON_OK && lost != NULL) {
-        char *text = strdup(why.message);
-        *lost = (ratoon_buffer){text, text == NULL ? 0 : strlen(text)};
+        lost->data = strdup(why.message); /* NULL when out of memory: accepted all the same */
+        lost->size = lost->data == NULL ? 0 : strlen(lost->data);
     }
     d->ops->close(d);
     return status;
