@@ -195,7 +195,7 @@ static ratoon_status roots_all(ratoon_store *s, roots *r, ratoon_error *error)
 {
     ratoon__driver *d = ratoon__store_driver(s);
     ratoon__list_query query = {.index = RATOON__INDEX_ID, .limit = ROOTS_PAGE};
-    ratoon_status status;
+    ratoon_status status = RATOON_OK;
     do {
         r->seen = 0;
         status = d->ops->list(d, &query, roots_row, r, error);

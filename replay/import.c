@@ -158,7 +158,7 @@ static ratoon_status import_pieces(ratoon__import *im, ratoon_read_fn read, void
         if (got < 0 || got > (int64_t)READ_PIECE) {
             status = ratoon__fail(im->error, RATOON_ERR_IO, "the input can't be read");
         }
-        if (got <= 0) {
+        if (status != RATOON_OK || got == 0) {
             break;
         }
         const char *at = piece;
