@@ -1,4 +1,6 @@
-/* Events of stages and items. */
+/* Events of stages and items. A failure keeps its error and leaves the stage's input as it was
+ * (R23).
+ */
 #include "core/fold.h"
 
 static bool set_failure(ratoon__stage *s, const ratoon__failure *f)

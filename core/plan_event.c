@@ -1,4 +1,6 @@
-/* The events of a retry (R01), and the branch they make. */
+/* The events of a retry (R01), and the branch they make. All that was asked for goes into the first
+ * event of the branch (R21); of its parent nothing changes but that it was branched (R27). A branch
+ * of a branch is made the same way (R19). */
 #include "core/plan.h"
 
 typedef ratoon__planning planning;
@@ -24,7 +26,7 @@ static void fill_inherited(const planning *c, ratoon__run_created *e)
     e->root = c->lineage->id;
     e->parent = c->parent->fixed->id;
     e->depth = c->plan->depth;
-    e->number = c->lineage->runs_count + 1;
+    e->number = c->lineage->runs_count + 1; /* L12 */
     e->max_depth = c->plan->max_depth;
     e->parent_event = c->parent->last_event;
     e->subject = parent->subject;

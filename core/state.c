@@ -1,4 +1,5 @@
-/* The state at a boundary, and what a stage receives (S02, R24). */
+/* The state at a boundary, and what a stage receives (S02, R24). What a stage found out at run time
+ * is an output like any other (S09). */
 #include "core/objects.h"
 
 #include <stdlib.h>

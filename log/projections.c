@@ -229,6 +229,8 @@ static ratoon_status from_snapshot(ratoon_store *s, ratoon__driver *d, ratoon_id
     return *out != NULL ? RATOON_OK : ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
 }
 
+/* Once the commits since the last one outweigh it: so a rebuild anywhere folds no more than about a
+ * projection's worth of events, however long the history (S08). */
 static bool snapshot_due(const ratoon__cached *c)
 {
     return !c->lineage->deleted &&

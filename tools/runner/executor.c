@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TICK_MS 100     /* between two looks at events, heartbeats and progress */
+#define TICK_MS 100     /* between two looks at events, heartbeats (A06) and progress */
 #define TICKS_SHOWN 2   /* RUNNER_TICK comes with each second tick */
 #define TICKS_LOOKED 10 /* looks at the run where its feed is broken */
 
