@@ -9,8 +9,10 @@
  *   --repeat N   repeats; default 5 */
 #include "log/store.h"
 
+#include <dlfcn.h>
 #include <ftw.h>
 #include <getopt.h>
+#include <limits.h>
 #include <pthread.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
@@ -292,6 +294,20 @@ static void remove_tree(const char *path)
     }
 }
 
+/* Of the library that is really loaded: the C interface has no call for it, its file's name does.
+ */
+static const char *rocksdb_version(void)
+{
+    static char path[PATH_MAX];
+    Dl_info info;
+    void *symbol = dlsym(RTLD_DEFAULT, "rocksdb_put");
+    const char *version = NULL;
+    if (symbol != NULL && dladdr(symbol, &info) != 0 && realpath(info.dli_fname, path) != NULL) {
+        version = strstr(path, ".so.");
+    }
+    return version != NULL ? version + 4 : "unknown";
+}
+
 static void measure(const char *base, unsigned threads, unsigned count, bool durable,
                     unsigned repeat)
 {
@@ -331,9 +347,9 @@ static void measure(const char *base, unsigned threads, unsigned count, bool dur
     printf(",");
     print_side("rocksdb", &raw, &raw50, &raw99);
     printf(",\"ratio\":{\"median\":%.3f,\"min\":%.3f,\"max\":%.3f},\"versions\":{\"ratoon\":"
-           "\"%d.%d.%d\",\"rocksdb\":\"7.8.3\"}}\n",
+           "\"%d.%d.%d\",\"rocksdb\":\"%s\"}}\n",
            series_at(&ratio, 0.5), series_at(&ratio, 0), series_at(&ratio, 1), RATOON_VERSION_MAJOR,
-           RATOON_VERSION_MINOR, RATOON_VERSION_PATCH);
+           RATOON_VERSION_MINOR, RATOON_VERSION_PATCH, rocksdb_version());
     fflush(stdout);
 }
 
