@@ -5,6 +5,7 @@
 #   tests/fuzz/*_fuzz.c                           libFuzzer targets; elsewhere their corpus is replayed
 #   tests/arch/*_test.sh                          rules about the code itself
 #   bench/*_bench.c                               benchmarks; a smoke run is a test
+#   tests/*/harness.cmake                         programs of a harness that its script `run` drives
 # A test's name is FOLDER/FILE, its label is the folder.
 
 set(tests_dir ${PROJECT_SOURCE_DIR}/tests)
@@ -108,6 +109,12 @@ foreach(script IN LISTS scenario_tests)
     get_filename_component(name ${script} NAME)
     add_test(NAME scenarios/${name} COMMAND /usr/bin/python3 -B ${script})
     ratoon_test_properties(scenarios/${name} scenarios)
+endforeach()
+
+# Harnesses: long runs that try to break a store. Each brings its own programs.
+file(GLOB harnesses CONFIGURE_DEPENDS ${tests_dir}/*/harness.cmake)
+foreach(harness IN LISTS harnesses)
+    include(${harness})
 endforeach()
 
 # Rules about the code itself.
