@@ -2,6 +2,7 @@
  * are copied here: once before, so that what is deleted meanwhile is there, and once behind, for
  * what came meanwhile. */
 #include "log/folder.h"
+#include "log/points.h"
 #include "log/store_impl.h"
 #include "log/witness.h"
 
@@ -32,12 +33,15 @@ static ratoon_status fill(void *ctx, const char *folder, ratoon_error *error)
         return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
     }
     ratoon_status status = ratoon__tree_copy(s->path, folder, is_output, error);
+    ratoon__at(RATOON__POINT_BACKUP_COPIED);
     if (status == RATOON_OK) {
         status = s->driver->ops->checkpoint(s->driver, db, &position, error);
     }
+    ratoon__at(RATOON__POINT_BACKUP_DATABASE);
     if (status == RATOON_OK) {
         status = ratoon__witness_replace(folder, position, error);
     }
+    ratoon__at(RATOON__POINT_BACKUP_WITNESS);
     if (status == RATOON_OK) {
         status = ratoon__tree_copy(s->path, folder, ratoon__backup_wants, error);
     }

@@ -3,6 +3,7 @@
  * batch, syncs once, and answers all: group commit without a thread of its own, so that a lone
  * caller pays for no hand-over. An answer, a refusal included, is given only after the sync of what
  * it rests on. */
+#include "log/points.h"
 #include "log/store_impl.h"
 
 #include <stdlib.h>
@@ -300,6 +301,7 @@ static ratoon__request *group_commit(ratoon_store *s, ratoon__driver *d, ratoon_
     if (g.appends_count > 0) {
         status = d->ops->append(d, g.appends, g.appends_count, g.sync, &failure);
     }
+    ratoon__at(RATOON__POINT_COMMIT_ANSWER);
     bool undone = false; /* a commit that later requests of the group were judged by was refused */
     for (n = 0; n < count; n++) {
         ratoon__request *r = g.slots[n].request;

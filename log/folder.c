@@ -1,5 +1,6 @@
 #include "log/folder.h"
 
+#include "log/points.h"
 #include "log/store_holder.h"
 #include "log/witness.h"
 
@@ -139,7 +140,9 @@ ratoon_status ratoon__folder_create(const char *path,
     } else if (mkdir(folder, S_IRWXU) != 0) {
         status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't make the folder", folder);
     } else {
+        ratoon__at(RATOON__POINT_CREATE_FOLDER);
         status = fill_folder(folder, fill, ctx, error);
+        ratoon__at(RATOON__POINT_CREATE_FILLED);
         if (status == RATOON_OK && renameat2(AT_FDCWD, folder, AT_FDCWD, name, RENAME_NOREPLACE)) {
             /* File systems that lack the flag say EINVAL; the look at the name above must do. */
             if (errno == EEXIST) {
@@ -149,6 +152,7 @@ ratoon_status ratoon__folder_create(const char *path,
                 status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't make the store", name);
             }
         }
+        ratoon__at(RATOON__POINT_CREATE_RENAMED);
         if (status == RATOON_OK) {
             status = sync_parent(name, error);
         } else {

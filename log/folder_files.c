@@ -2,6 +2,7 @@
  * aside, whole-file writes, trees. */
 #include "log/folder.h"
 
+#include "log/points.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -99,10 +100,12 @@ ratoon_status ratoon__file_write(const char *path, const void *data, size_t size
     if (fd >= 0 && close(fd) != 0) {
         written = false;
     }
+    ratoon__at(RATOON__POINT_FILE_WRITTEN);
     if (!written || rename(temporary, path) != 0) {
         status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't write", path);
         (void)unlink(temporary);
     }
+    ratoon__at(RATOON__POINT_FILE_RENAMED);
     free(temporary);
     return status;
 }

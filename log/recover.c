@@ -1,5 +1,6 @@
 /* What a process that becomes the owner makes up for: derived rows that a crash left behind, and
  * runs whose executor is gone (L08). */
+#include "log/points.h"
 #include "log/store_impl.h"
 
 #include <stdlib.h>
@@ -159,6 +160,7 @@ static ratoon_status catch_up(ratoon_store *s, ratoon__driver *d, ratoon_error *
         /* Only the last one makes the position true: a crash here starts over. */
         uint64_t position = i + 1 == t.lineages.count ? end - 1 : from;
         status = put_lineage(s, d, t.lineages.items[i], position, error);
+        ratoon__at(RATOON__POINT_RECOVER_ROWS);
     }
     free(t.lineages.items);
     return status;
@@ -266,6 +268,7 @@ ratoon_status ratoon__recover_runs(ratoon_store *s, ratoon__driver *d, ratoon_id
     }
     for (size_t i = 0; status == RATOON_OK && i < f.runs.count; i++) {
         status = recover_one(s, d, f.runs.items[i], executor, error);
+        ratoon__at(RATOON__POINT_RECOVER_RUN);
     }
     free(f.runs.items);
     return status;
@@ -276,7 +279,9 @@ ratoon_status ratoon__on_owner(void *store, ratoon__driver *owned, ratoon_error 
     ratoon_store *s = store;
     ratoon_status status = catch_up(s, owned, error);
     if (status == RATOON_OK) {
+        ratoon__at(RATOON__POINT_RECOVER_BEGIN);
         status = ratoon__recover_runs(s, owned, (ratoon_id){{0}}, error);
+        ratoon__at(RATOON__POINT_RECOVER_END);
     }
     return status;
 }

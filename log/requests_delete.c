@@ -2,6 +2,7 @@
  * go besides the commits is written down, then the mark takes the place of the commits, then files
  * and values go; each step alone leaves a store that is whole. */
 #include "log/leftovers.h"
+#include "log/points.h"
 #include "log/store_impl.h"
 
 #include <stdio.h>
@@ -81,13 +82,16 @@ static ratoon_status delete_lineage(ratoon_store *s, ratoon_id root,
         ratoon__request r = {
             .lineage = root, .decide = decide_delete, .ctx = &c, .arena = &decided, .error = error};
         status = ratoon__leftovers_collect(&own, s->driver, root, error);
+        ratoon__at(RATOON__POINT_DELETE_COLLECTED);
         if (status == RATOON_OK) {
             status = ratoon__leftovers_note(&own, s->path, root, error);
         }
+        ratoon__at(RATOON__POINT_DELETE_NOTED);
         if (status == RATOON_OK) {
             c.head = own.head;
             status = ratoon__commit_request(s, &r);
             ratoon__lineage_unref(r.after);
+            ratoon__at(RATOON__POINT_DELETE_MARKED);
         }
         again = status == RATOON_ERR_CONFLICT && c.moved;
         if (status == RATOON_OK) {
@@ -141,11 +145,14 @@ static ratoon_status finish(ratoon_store *s, ratoon__leftovers *left, ratoon_fre
     }
     if (status == RATOON_OK) {
         ratoon__leftovers_files(left, s->path, false, &freed->files, &freed->file_bytes);
+        ratoon__at(RATOON__POINT_DELETE_FILES);
         status = ratoon__values_sweep(s->driver, &left->values, &freed->values, &freed->value_bytes,
                                       error);
+        ratoon__at(RATOON__POINT_DELETE_SWEPT);
         for (size_t i = 0; status == RATOON_OK && i < count; i++) {
             if (deleted[i]) {
                 ratoon__leftovers_forget(s->path, noted[i]);
+                ratoon__at(RATOON__POINT_DELETE_FORGOTTEN);
             }
         }
         if (status == RATOON_ERR_CONFLICT) {

@@ -3,6 +3,7 @@
 #include "log/rocksdb_impl.h"
 
 #include "log/folder.h"
+#include "log/points.h"
 
 #include <rocksdb/c.h>
 
@@ -337,10 +338,12 @@ static void note_synced(ratoon__rocks *r, uint64_t position)
 
 static ratoon_status note_witness(ratoon__rocks *r, uint64_t position, ratoon_error *error)
 {
+    ratoon__at(RATOON__POINT_WITNESS_WRITE);
     if (!ratoon__witness_note(&r->witness, position)) {
         return ratoon__fail_errno(error, RATOON_ERR_IO, "can't write the witness of the store",
                                   r->path);
     }
+    ratoon__at(RATOON__POINT_WITNESS_WRITTEN);
     note_synced(r, position);
     return RATOON_OK;
 }
@@ -348,15 +351,18 @@ static ratoon_status note_witness(ratoon__rocks *r, uint64_t position, ratoon_er
 static ratoon_status write_group(ratoon__rocks *r, bool sync, ratoon_error *error)
 {
     ratoon__group *g = &r->group;
+    ratoon__at(RATOON__POINT_APPEND_FEED);
     uint8_t key[8];
     ratoon__put_be64(key, g->first);
     rocksdb_writebatch_put_cf(r->batch, r->family[RATOON__FAMILY_FEED], (const char *)key,
                               sizeof key, g->feed.data, g->feed.size);
     char *message = NULL;
+    ratoon__at(RATOON__POINT_APPEND_WRITE);
     rocksdb_write(r->db, sync ? r->write_sync : r->write_plain, r->batch, &message);
     if (message != NULL) {
         return ratoon__rocks_error(message, "can't write to the log", error);
     }
+    ratoon__at(RATOON__POINT_APPEND_WRITTEN);
     return sync ? note_witness(r, g->first + g->count - 1, error) : RATOON_OK;
 }
 
@@ -405,6 +411,7 @@ static ratoon_status append_group(ratoon__rocks *r, ratoon__append *appends, siz
     if (!group_begin(&r->group, appends, count, atomic_load(&r->acked) + 1)) {
         return no_memory(error);
     }
+    ratoon__at(RATOON__POINT_APPEND_BEGIN);
     bool erases = false;
     for (size_t i = 0; i < count; i++) {
         erases = erases || appends[i].erase;
@@ -431,7 +438,9 @@ static ratoon_status append_group(ratoon__rocks *r, ratoon__append *appends, siz
         }
         return status;
     }
-    if (publish(r, appends, count)) {
+    const bool piled_up = publish(r, appends, count);
+    ratoon__at(RATOON__POINT_APPEND_PUBLISHED);
+    if (piled_up) {
         /* The group is acknowledged whatever comes of this; a failure shows with the next one. */
         (void)ratoon__rocks_flush_derived(r, NULL);
     }
@@ -485,6 +494,7 @@ ratoon_status ratoon__rocks_sync(ratoon__rocks *r, ratoon_error *error)
     ratoon_error why = {0};
     char *message = NULL;
     rocksdb_flush_wal(r->db, 1, &message);
+    ratoon__at(RATOON__POINT_SYNC_DONE);
     status = message != NULL ? ratoon__rocks_error(message, "can't sync the log", &why)
                              : note_witness(r, position, &why);
     if (status != RATOON_OK) {

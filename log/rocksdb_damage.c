@@ -3,6 +3,7 @@
 #include "log/rocksdb_impl.h"
 
 #include "log/folder.h"
+#include "log/points.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -89,11 +90,14 @@ ratoon_status ratoon__rocks_open_proven(ratoon__rocks *r, ratoon_error *error)
     uint64_t logged = 0;
     ratoon_status status = ratoon__logs_link(r->path, &logged, &why);
     if (status == RATOON_OK) {
+        ratoon__at(RATOON__POINT_OPEN_LINKED);
         status = ratoon__rocks_recover(r, &why); /* which removes nothing where it fails */
     }
     if (status == RATOON_OK) {
+        ratoon__at(RATOON__POINT_OPEN_RECOVERED);
         bool known = known_damage(r);
         status = examine(r, logged, &why);
+        ratoon__at(RATOON__POINT_OPEN_EXAMINED);
         if (status != RATOON_OK && status != RATOON_ERR_DAMAGED) {
             ratoon__rocks_close_db(r);
         } else if (known) {
@@ -104,6 +108,7 @@ ratoon_status ratoon__rocks_open_proven(ratoon__rocks *r, ratoon_error *error)
         }
     }
     ratoon__logs_unlink(r->path);
+    ratoon__at(RATOON__POINT_OPEN_UNLINKED);
     if (status != RATOON_OK && error != NULL) {
         *error = why;
     }

@@ -2,6 +2,8 @@
  * written now and then, together with the position that they are true for. */
 #include "log/rocksdb_impl.h"
 
+#include "log/points.h"
+
 #include <rocksdb/c.h>
 
 #include <string.h>
@@ -184,7 +186,9 @@ static ratoon_status flush_locked(ratoon__rocks *r, ratoon_error *error)
     ratoon_status status = batch_all(r, position, &why);
     if (status == RATOON_OK) {
         char *message = NULL;
+        ratoon__at(RATOON__POINT_DERIVED_WRITE);
         rocksdb_write(r->db, r->write_plain, r->derived_batch, &message);
+        ratoon__at(RATOON__POINT_DERIVED_WRITTEN);
         if (message != NULL) {
             status = ratoon__rocks_error(message, "can't write derived rows", &why);
         }

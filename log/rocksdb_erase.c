@@ -2,6 +2,8 @@
  * copies of the whole database. */
 #include "log/rocksdb_impl.h"
 
+#include "log/points.h"
+
 #include <rocksdb/c.h>
 
 #include <string.h>
@@ -89,6 +91,7 @@ ratoon_status ratoon__rocks_stage_erase(ratoon__rocks *r, const ratoon__append *
     for (size_t i = 0; status == RATOON_OK && i < a->claims_count; i++) {
         status = batch_claim(r, &a->claims[i], &key, error);
     }
+    ratoon__at(RATOON__POINT_DELETE_STAGED);
     ratoon__buf_free(&key);
     return status;
 }
@@ -137,6 +140,7 @@ static ratoon_status sweep(ratoon__rocks *r, const ratoon_digest *digests, size_
         ratoon__slots_drop(&r->stored, digests[i].bytes);
     }
     char *message = NULL;
+    ratoon__at(RATOON__POINT_DELETE_SWEEP);
     rocksdb_write(r->db, r->write_sync, r->batch, &message);
     if (message != NULL) {
         ratoon_error why = {0};

@@ -3,6 +3,7 @@
 #include "log/rocksdb_impl.h"
 
 #include "log/folder.h"
+#include "log/points.h"
 
 #include <rocksdb/c.h>
 
@@ -256,6 +257,7 @@ ratoon_status ratoon__rocksdb_open(const char *path, const ratoon__driver_option
         status = ratoon__folder_lock(path, &r->lock_fd, error);
     }
     if (status == RATOON_OK) {
+        ratoon__at(RATOON__POINT_OPEN_LOCKED);
         status = ratoon__rocks_open_proven(r, error);
     }
     if (r->db != NULL) {
@@ -303,9 +305,12 @@ void ratoon__rocks_close(ratoon__driver *d)
     if (r->db != NULL) {
         /* In every mode: a store that was closed is whole on disk. Failures leave what a crash
          * would leave, and are found at the next opening. */
+        ratoon__at(RATOON__POINT_CLOSE_BEGIN);
         (void)ratoon__rocks_flush_derived(r, NULL);
         (void)ratoon__rocks_sync(r, NULL);
+        ratoon__at(RATOON__POINT_CLOSE_SYNCED);
         flush_families(r);
+        ratoon__at(RATOON__POINT_CLOSE_FLUSHED);
         ratoon__rocks_close_db(r);
         ratoon__ballast_set(r->path, RATOON__BALLAST_MIN);
     }

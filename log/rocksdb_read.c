@@ -1,6 +1,8 @@
 /* Reading: heads, commits, values, snapshots. Nothing past the acknowledged boundary is shown. */
 #include "log/rocksdb_impl.h"
 
+#include "log/points.h"
+
 #include <rocksdb/c.h>
 
 #include <stdlib.h>
@@ -310,8 +312,10 @@ ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, u
     uint8_t key[SNAPSHOT_KEY];
     snapshot_key(key, lineage, number);
     char *message = NULL;
+    ratoon__at(RATOON__POINT_SNAPSHOT_WRITE);
     rocksdb_put_cf(r->db, r->write_plain, r->family[RATOON__FAMILY_DERIVED], (const char *)key,
                    sizeof key, size == 0 ? "" : data, size, &message);
+    ratoon__at(RATOON__POINT_SNAPSHOT_WRITTEN);
     /* Looked at afterwards: a deletion that comes later takes the snapshot with it. */
     if (message == NULL && is_erased(r, lineage, number)) {
         rocksdb_delete_cf(r->db, r->write_plain, r->family[RATOON__FAMILY_DERIVED],

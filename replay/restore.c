@@ -1,6 +1,7 @@
 /* A store from a backup: copied beside its place, opened and verified there, and only then renamed.
  */
 #include "log/folder.h"
+#include "log/points.h"
 #include "replay/json.h"
 
 #include <stdlib.h>
@@ -53,7 +54,12 @@ static ratoon_status fill(void *ctx, const char *folder, ratoon_error *error)
 {
     const char *backup = ctx;
     ratoon_status status = ratoon__tree_copy(backup, folder, wanted, error);
-    return status == RATOON_OK ? verify(folder, backup, error) : status;
+    ratoon__at(RATOON__POINT_RESTORE_COPIED);
+    if (status == RATOON_OK) {
+        status = verify(folder, backup, error);
+        ratoon__at(RATOON__POINT_RESTORE_VERIFIED);
+    }
+    return status;
 }
 
 ratoon_status ratoon_store_restore(const char *backup, const char *path, ratoon_error *error)
