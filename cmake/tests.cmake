@@ -43,6 +43,8 @@ foreach(source IN LISTS fuzz_sources)
         RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/fuzz LINKER_LANGUAGE CXX)
     target_link_libraries(${program} PRIVATE ratoon_system_flags ratoon_static)
     if(RATOON_FUZZ)
+        target_sources(${program} PRIVATE ${tests_dir}/support/lineage.c)
+        target_link_libraries(${program} PRIVATE ratoon_tools)
         target_link_options(${program} PRIVATE -fsanitize=fuzzer)
         # New inputs go to the first folder, the checked-in corpus is only read.
         set(found ${PROJECT_BINARY_DIR}/corpus/${name})

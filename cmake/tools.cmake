@@ -17,7 +17,7 @@ target_link_libraries(ratoon_tools
     PUBLIC ratoon_uv ratoon_static PkgConfig::UV PkgConfig::YAML PkgConfig::JANSSON
         PkgConfig::PCRE2 PkgConfig::SMARTCOLS Threads::Threads)
 
-if(main_source)
+if(main_source AND NOT RATOON_FUZZ)
     add_executable(ratoon ${main_source})
     set_target_properties(ratoon PROPERTIES
         RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} LINKER_LANGUAGE CXX)

@@ -9,13 +9,17 @@ const char *ratoon__plain_string(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
+/* Whether one of the words of a list, which single spaces part, is this one. */
 static bool in_list(const char *list, const char *word)
 {
     const size_t length = strlen(word);
-    for (const char *at = strstr(list, word); at != NULL; at = strstr(at + 1, word)) {
-        if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0')) {
+    while (*list != '\0') {
+        const size_t next = strcspn(list, " ");
+        if (next == length && memcmp(list, word, length) == 0) {
             return true;
         }
+        list += next;
+        list += *list == ' ' ? 1 : 0;
     }
     return false;
 }
@@ -32,7 +36,7 @@ ratoon_status ratoon__plain_check(ratoon__import *im, const json_t *object, cons
     }
     json_object_foreach((json_t *)(uintptr_t)object, key, value)
     {
-        if (strchr(key, ' ') != NULL || !in_list(known, key)) {
+        if (!in_list(known, key)) {
             return ratoon__import_fail(im, RATOON_ERR_USAGE,
                                        "its %s has a member \"%s\"; known: %s", what, key, known);
         }

@@ -1,11 +1,7 @@
 /* Reaches ratoon__frame_head_get(), every ratoon__frame_get_…(), ratoon__frame_page_head() and
  * ratoon__serve(): whatever a peer sends, in either direction. */
 #include "log/socket_serve.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 /* ---- a driver that has a little of everything ---- */
 
@@ -138,13 +134,6 @@ static const ratoon__driver_ops stub_ops = {
 };
 
 /* ---- what must hold ---- */
-
-static void must(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
 
 /* What was read whole is written in as many bytes, and read again. */
 static void try_group(const uint8_t *frame, size_t size)

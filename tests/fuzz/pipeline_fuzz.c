@@ -1,18 +1,7 @@
 /* Reaches ratoon_pipeline_parse(), ratoon__pipeline_parse_canonical() and ratoon_pipeline_diff().
  */
 #include "log/pipeline_file.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds) {
-        abort();
-    }
-}
+#include "tests/fuzz/fuzz.h"
 
 /* The canonical form reads as itself. */
 static void check_canonical(const ratoon_pipeline *p)

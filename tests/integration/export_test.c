@@ -500,6 +500,8 @@ START_TEST(test_L05_a_plain_run_can_not_say_what_its_stages_deny)
          "\"status\":\"failed\"}]}",
          "no end of a run"},
         {"{\"run\":{\"pipeline\":\"p\",\"satus\":\"failed\"}}", "satus"},
+        {"{\"run\":{\"pipeline\":\"p\",\"\":\"failed\"}}", "has a member \"\""},
+        {"{\"run\":{\"pipeline\":\"p\",\"status state\":\"failed\"}}", "\"status state\""},
         {"{\"run\":{\"pipeline\":\"p\"},\"stages\":[{\"name\":\"a\",\"status\":\"good\"}]}",
          "no status that can be imported"},
         {"{\"stage\":{\"run\":\"x\",\"name\":\"a\",\"status\":\"failed\"}}", "line before it"},
