@@ -1,394 +1,285 @@
-/* Appends: status changes through the library against raw RocksDB that writes the same bytes with
- * one put each, in one run, interleaved. Each thread has a run of its own and reports progress of
- * its stage; a report is one commit. The peer puts the very commits that came of it, under the same
- * keys, from as many threads, with RocksDB's own group commit.
+/* Appends: status changes through the library against stores that are given the same bytes, in one
+ * run, right after one another.
  *
- * Results are JSON, one object a line: median, minimum and maximum of the repeats.
- *   --smoke      a few hundred commits, once: does it work at all
- *   --scale N    commits a thread (sync: N / 10); default 20000
- *   --repeat N   repeats; default 5 */
-#include "log/store.h"
+ * A client thread has runs of its own. "report" is one event, progress of a stage (200-270 bytes);
+ * "step-N" is what an executor does between two stages: one commit that ends a stage with an output
+ * of N bytes and starts the next. The peers are given the very commits that came of it, under the
+ * same keys, by as many threads; values that the library stores beside its commits (over 1 KiB) go
+ * along in the peer's row. Every side begins with an empty store and does a twentieth of its work
+ * before the clock starts. */
+#include "bench/support/peer.h"
+#include "bench/support/world.h"
 
-#include <dlfcn.h>
-#include <ftw.h>
-#include <getopt.h>
-#include <limits.h>
-#include <pthread.h>
-#include <rocksdb/c.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
-#define THREADS_MAX 64
-#define REPEATS_MAX 99
+#define CHAIN 100 /* stages of a run */
 
-static const char pipeline_text[] = "pipeline: bench\n"
-                                    "stages:\n"
-                                    "  - name: work\n"
-                                    "    run: [\"true\"]\n";
+typedef struct point {
+    const char *kind; /* report, or step */
+    size_t output;    /* bytes, for step */
+    unsigned clients;
+    ratoon_durability durability;
+    uint64_t count; /* operations of a client */
+    bool peers;
+} point;
 
-static void die(const char *what, const ratoon_error *error)
-{
-    fprintf(stderr, "append_bench: %s: %s\n", what, error != NULL ? error->message : "");
-    exit(1);
-}
+/* What one client works on. */
+typedef struct lane {
+    bench_run *runs; /* one after another; step: each for CHAIN - 1 operations */
+    uint64_t runs_count;
+    char *payload;
+    bench_record *records; /* what came of it, in order, for the peers */
+    uint64_t records_count;
+} lane;
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* A list of measured values, sorted when it is asked. */
-typedef struct series {
-    double values[REPEATS_MAX];
-    size_t count;
-} series;
-
-static double series_at(series *s, double share)
-{
-    qsort(s->values, s->count, sizeof *s->values, compare_doubles);
-    return s->values[(size_t)((double)(s->count - 1) * share + 0.5)];
-}
-
-/* What one timed run gives. */
-typedef struct timing {
-    double rate;           /* commits a second */
-    double p50_us, p99_us; /* of one call */
-} timing;
-
-typedef struct worker {
-    pthread_t thread;
-    pthread_barrier_t *start;
-    unsigned count;
-    double *latencies;
-    double begin, end; /* of its work */
-    /* library */
+typedef struct work {
+    const point *p;
     ratoon_store *store;
-    ratoon_id run;
-    uint64_t epoch;
-    uint32_t attempt;
-    /* RocksDB */
-    rocksdb_t *db;
-    const rocksdb_writeoptions_t *write_options;
-    char *const *commits;
-    const size_t *sizes;
-    unsigned first; /* of the commits, for this thread */
-} worker;
+    lane lanes[BENCH_THREADS_MAX];
+    bench_commits *commits; /* of all runs of all lanes */
+    uint64_t commits_count, bytes;
+    const bench_peer *peer;
+    void *handle;
+} work;
 
-static void *library_work(void *arg)
+static bool is_step(const point *p)
 {
-    worker *w = arg;
-    ratoon_error error;
-    pthread_barrier_wait(w->start);
-    w->begin = now_s();
-    for (unsigned i = 0; i < w->count; i++) {
-        double begin = now_s();
-        ratoon_op op = {.kind = RATOON_OP_STAGE_PROGRESS,
-                        .stage = "work",
-                        .attempt = w->attempt,
-                        .done = i,
-                        .total = w->count,
-                        .text = "a message of a usual length"};
-        if (ratoon_run_apply(w->store, w->run, w->epoch, &op, 1, &error) != RATOON_OK) {
-            die("append", &error);
-        }
-        w->latencies[i] = (now_s() - begin) * 1e6;
-    }
-    w->end = now_s();
-    return NULL;
+    return p->output > 0;
 }
 
-static void *rocksdb_work(void *arg)
+static uint64_t warm_of(const point *p)
 {
-    worker *w = arg;
-    char key[24];
-    pthread_barrier_wait(w->start);
-    w->begin = now_s();
-    memcpy(key, w->run.bytes, 16);
-    for (unsigned i = 0; i < w->count; i++) {
-        double begin = now_s();
-        char *problem = NULL;
-        for (unsigned b = 0; b < 8; b++) {
-            key[16 + b] = (char)((uint64_t)(i + 1) >> (56 - 8 * b));
-        }
-        unsigned n = w->first + i;
-        rocksdb_put(w->db, w->write_options, key, sizeof key, w->commits[n], w->sizes[n], &problem);
-        if (problem != NULL) {
-            fprintf(stderr, "append_bench: %s\n", problem);
-            exit(1);
-        }
-        w->latencies[i] = (now_s() - begin) * 1e6;
-    }
-    w->end = now_s();
-    return NULL;
+    return p->count / 20 + 1;
 }
 
-static timing run_workers(worker *workers, unsigned threads, void *(*work)(void *))
+static void ratoon_op_do(void *ctx, unsigned client, uint64_t i)
 {
-    pthread_barrier_t start;
-    size_t total = 0;
-    pthread_barrier_init(&start, NULL, threads + 1);
-    for (unsigned i = 0; i < threads; i++) {
-        workers[i].start = &start;
-        workers[i].latencies = calloc(workers[i].count, sizeof(double));
-        total += workers[i].count;
-        pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+    work *w = ctx;
+    lane *l = &w->lanes[client];
+    if (is_step(w->p)) {
+        bench_payload(l->payload, w->p->output, client, i);
+        bench_run_step(&l->runs[i / (CHAIN - 1)], w->store, l->payload, w->p->output);
+    } else {
+        bench_run_report(&l->runs[0], w->store, i, w->p->count);
     }
-    pthread_barrier_wait(&start);
-    double begin = 0, end = 0; /* first thread's first call to last thread's last */
-    for (unsigned i = 0; i < threads; i++) {
-        pthread_join(workers[i].thread, NULL);
-        begin = i == 0 || workers[i].begin < begin ? workers[i].begin : begin;
-        end = workers[i].end > end ? workers[i].end : end;
-    }
-    double seconds = end - begin;
-    double *all = calloc(total, sizeof *all);
-    size_t n = 0;
-    for (unsigned i = 0; i < threads; i++) {
-        memcpy(all + n, workers[i].latencies, workers[i].count * sizeof *all);
-        n += workers[i].count;
-        free(workers[i].latencies);
-    }
-    qsort(all, total, sizeof *all, compare_doubles);
-    timing t = {.rate = (double)total / seconds,
-                .p50_us = all[total / 2],
-                .p99_us = all[(size_t)((double)(total - 1) * 0.99)]};
-    free(all);
-    pthread_barrier_destroy(&start);
-    return t;
 }
 
-/* The commits that the library wrote, kept for the peer. */
-typedef struct taken {
-    char **commits;
-    size_t *sizes;
-    size_t count, capacity, bytes;
-} taken;
-
-static bool take(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number, const void *data,
-                 size_t size)
+static void peer_op_do(void *ctx, unsigned client, uint64_t i)
 {
-    taken *t = ctx;
-    (void)position;
-    (void)lineage;
-    if (number <= 2 || t->count == t->capacity) {
-        return number <= 2; /* creation and start of the stage */
+    work *w = ctx;
+    lane *l = &w->lanes[client];
+    bench_record r = l->records[i];
+    if (w->p->output > RATOON_INLINE_MAX) {
+        bench_payload(l->payload, w->p->output, client, i);
+        r.value = l->payload;
+        r.value_size = w->p->output;
     }
-    t->commits[t->count] = malloc(size + 8);
-    memset(t->commits[t->count], 0, 8); /* where the store keeps the position */
-    memcpy(t->commits[t->count] + 8, data, size);
-    t->sizes[t->count++] = size + 8;
-    t->bytes += size + 8;
-    return true;
+    w->peer->put(w->handle, client, &r);
 }
 
-static timing library_once(const char *dir, unsigned threads, unsigned count, bool durable,
-                           taken *kept)
+static void lanes_make(work *w, const ratoon_pipeline *chain)
 {
-    char path[4096];
-    ratoon_error error;
-    ratoon_store_options options = RATOON_STORE_OPTIONS_INIT;
-    ratoon_store *store = NULL;
-    ratoon_pipeline *pipeline = NULL;
-    worker workers[THREADS_MAX] = {{0}};
-    options.durability = durable ? RATOON_DURABILITY_SYNC : RATOON_DURABILITY_NONE;
-    snprintf(path, sizeof path, "%s/store", dir);
-    if (ratoon_store_create(path, &options, &error) != RATOON_OK ||
-        ratoon_store_open(path, &options, &store, &error) != RATOON_OK ||
-        ratoon_pipeline_parse("bench", pipeline_text, strlen(pipeline_text), NULL, &pipeline,
-                              &error) != RATOON_OK) {
-        die("open", &error);
-    }
-    for (unsigned i = 0; i < threads; i++) {
-        ratoon_run_options run = RATOON_RUN_OPTIONS_INIT;
-        ratoon_created created;
-        run.pipeline = pipeline;
-        workers[i].store = store;
-        workers[i].count = count;
-        if (ratoon_run_create(store, &run, &created, &error) != RATOON_OK ||
-            ratoon_stage_start(store, created.run, created.epoch, "work", &workers[i].attempt,
-                               &error) != RATOON_OK) {
-            die("create", &error);
-        }
-        workers[i].run = created.run;
-        workers[i].epoch = created.epoch;
-    }
-    timing t = run_workers(workers, threads, library_work);
-    for (unsigned i = 0; i < threads; i++) {
-        ratoon__driver *d = ratoon__store_driver(store);
-        if (d->ops->read(d, workers[i].run, 1, true, false, take, kept, &error) != RATOON_OK) {
-            die("read", &error);
+    uint64_t total = warm_of(w->p) + w->p->count;
+    for (unsigned c = 0; c < w->p->clients; c++) {
+        lane *l = &w->lanes[c];
+        l->runs_count = is_step(w->p) ? total / (CHAIN - 1) + 1 : 1;
+        l->runs = calloc(l->runs_count, sizeof *l->runs);
+        l->payload = malloc(w->p->output + 1);
+        for (uint64_t i = 0; i < l->runs_count; i++) {
+            bench_run_new(&l->runs[i], w->store, chain, NULL);
+            bench_run_start(&l->runs[i], w->store, 0);
         }
     }
-    ratoon_pipeline_free(pipeline);
-    ratoon_store_close(store);
-    return t;
 }
 
-static timing rocksdb_once(const char *dir, unsigned threads, unsigned count, bool durable,
-                           const taken *commits)
+/* Reads back what the clients' operations appended: commits 3 and after of each run. */
+static void lanes_read(work *w)
 {
-    char path[4096];
-    char *problem = NULL;
-    worker workers[THREADS_MAX] = {{0}};
-    rocksdb_options_t *options = rocksdb_options_create();
-    rocksdb_writeoptions_t *write_options = rocksdb_writeoptions_create();
-    snprintf(path, sizeof path, "%s/raw", dir);
-    rocksdb_options_set_create_if_missing(options, 1);
-    rocksdb_options_set_write_buffer_size(options, 64u << 20);
-    rocksdb_options_set_info_log_level(options, 5);
-    rocksdb_writeoptions_set_sync(write_options, durable ? 1 : 0);
-    rocksdb_t *db = rocksdb_open(options, path, &problem);
-    if (db == NULL) {
-        fprintf(stderr, "append_bench: %s\n", problem);
-        exit(1);
+    uint64_t n = 0;
+    for (unsigned c = 0; c < w->p->clients; c++) {
+        w->commits_count += w->lanes[c].runs_count;
     }
-    for (unsigned i = 0; i < threads; i++) {
-        workers[i] = (worker){.db = db,
-                              .count = count,
-                              .write_options = write_options,
-                              .commits = commits->commits,
-                              .sizes = commits->sizes,
-                              .first = i * count};
-        memset(workers[i].run.bytes, (int)i + 1, sizeof workers[i].run.bytes);
-    }
-    timing t = run_workers(workers, threads, rocksdb_work);
-    rocksdb_close(db);
-    rocksdb_writeoptions_destroy(write_options);
-    rocksdb_options_destroy(options);
-    return t;
-}
-
-static void print_side(const char *name, series *rates, series *p50, series *p99)
-{
-    printf("\"%s\":{\"commits_per_second\":{\"median\":%.0f,\"min\":%.0f,\"max\":%.0f},"
-           "\"p50_us\":%.1f,\"p99_us\":%.1f}",
-           name, series_at(rates, 0.5), series_at(rates, 0), series_at(rates, 1),
-           series_at(p50, 0.5), series_at(p99, 0.5));
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void remove_tree(const char *path)
-{
-    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0) {
-        die("remove", NULL);
+    w->commits = calloc(w->commits_count, sizeof *w->commits);
+    for (unsigned c = 0; c < w->p->clients; c++) {
+        lane *l = &w->lanes[c];
+        l->records = calloc(warm_of(w->p) + w->p->count, sizeof *l->records);
+        for (uint64_t i = 0; i < l->runs_count; i++) {
+            bench_commits *k = &w->commits[n++];
+            bench_commits_read(k, w->store, l->runs[i].id);
+            for (uint64_t j = 2; j < k->count; j++) {
+                l->records[l->records_count++] = (bench_record){.lineage = k->lineage,
+                                                                .number = j + 1,
+                                                                .data = k->data[j],
+                                                                .size = k->sizes[j]};
+                w->bytes += k->sizes[j];
+            }
+        }
     }
 }
 
-/* Of the library that is really loaded: the C interface has no call for it, its file's name does.
- */
-static const char *rocksdb_version(void)
+static void work_free(work *w)
 {
-    static char path[PATH_MAX];
-    Dl_info info;
-    void *symbol = dlsym(RTLD_DEFAULT, "rocksdb_put");
-    const char *version = NULL;
-    if (symbol != NULL && dladdr(symbol, &info) != 0 && realpath(info.dli_fname, path) != NULL) {
-        version = strstr(path, ".so.");
+    for (unsigned c = 0; c < w->p->clients; c++) {
+        free(w->lanes[c].runs);
+        free(w->lanes[c].payload);
+        free(w->lanes[c].records);
     }
-    return version != NULL ? version + 4 : "unknown";
+    for (uint64_t i = 0; i < w->commits_count; i++) {
+        bench_commits_free(&w->commits[i]);
+    }
+    free(w->commits);
 }
 
-static void measure(const char *base, unsigned threads, unsigned count, bool durable,
+static void sample(const bench_options *o, const work *w, const char *side, const char *mode,
+                   const char *version, unsigned repeat, const bench_timing *t)
+{
+    bench_sample s;
+    uint64_t records = 0;
+    for (unsigned c = 0; c < w->p->clients; c++) {
+        records += w->lanes[c].records_count;
+    }
+    bench_sample_begin(&s, o, w->p->kind, side, repeat);
+    bench_sample_count(&s, "threads", w->p->clients);
+    bench_sample_text(&s, "durability", bench_durability_name(w->p->durability));
+    bench_sample_count(&s, "output_bytes", w->p->output);
+    bench_sample_timing(&s, t);
+    bench_sample_metric(&s, "commit_bytes", (double)w->bytes / (double)records);
+    json_object_set_new(s.doc, "mode", json_string(mode));
+    if (version != NULL) {
+        json_object_set_new(s.doc, "version", json_string(version));
+    }
+    bench_sample_end(&s);
+}
+
+static void measure_peer(const bench_options *o, work *w, const bench_peer *peer, const char *dir,
+                         unsigned repeat)
+{
+    bool sync = w->p->durability == RATOON_DURABILITY_SYNC;
+    const char *mode = sync ? peer->sync_mode : peer->none_mode;
+    uint64_t count = UINT64_MAX;
+    if (peer->absent != NULL || (peer == &bench_postgres && o->pg == NULL)) {
+        return; /* said once, at the start */
+    }
+    for (unsigned c = 0; c < w->p->clients; c++) { /* ratoon's time may have been up first */
+        count = w->lanes[c].records_count < count ? w->lanes[c].records_count : count;
+    }
+    if (count <= warm_of(w->p)) {
+        bench_die("too little was done in the time given", NULL);
+    }
+    w->peer = peer;
+    w->handle = peer->open(o, dir, w->p->clients, sync, false);
+    bench_timing t = bench_clients(w->p->clients, warm_of(w->p), count - warm_of(w->p),
+                                   o->seconds_max, peer_op_do, w);
+    peer->close(w->handle);
+    sample(o, w, peer->name, mode, peer->version(), repeat, &t);
+}
+
+static void measure(const bench_options *o, const point *p, const ratoon_pipeline *chain,
                     unsigned repeat)
 {
-    series ours = {.count = 0}, ours50 = {.count = 0}, ours99 = {.count = 0};
-    series raw = {.count = 0}, raw50 = {.count = 0}, raw99 = {.count = 0}, ratio = {.count = 0};
-    double mean_size = 0;
-    for (unsigned i = 0; i < repeat; i++) {
-        char dir[4000];
-        taken kept = {.capacity = (size_t)threads * count};
-        kept.commits = calloc(kept.capacity, sizeof *kept.commits);
-        kept.sizes = calloc(kept.capacity, sizeof *kept.sizes);
-        snprintf(dir, sizeof dir, "%s/%u", base, i);
-        if (mkdir(dir, 0700) != 0) {
-            die("mkdir", NULL);
-        }
-        timing a = library_once(dir, threads, count, durable, &kept);
-        timing b = rocksdb_once(dir, threads, count, durable, &kept);
-        ours.values[ours.count++] = a.rate;
-        ours50.values[ours50.count++] = a.p50_us;
-        ours99.values[ours99.count++] = a.p99_us;
-        raw.values[raw.count++] = b.rate;
-        raw50.values[raw50.count++] = b.p50_us;
-        raw99.values[raw99.count++] = b.p99_us;
-        ratio.values[ratio.count++] = a.rate / b.rate;
-        mean_size = (double)kept.bytes / (double)kept.count;
-        for (size_t k = 0; k < kept.count; k++) {
-            free(kept.commits[k]);
-        }
-        free(kept.commits);
-        free(kept.sizes);
-        remove_tree(dir);
+    work w = {.p = p};
+    char dir[BENCH_PATH_MAX], name[32];
+    snprintf(name, sizeof name, "%u", repeat);
+    bench_path(dir, o->dir, name);
+    if (mkdir(dir, 0700) != 0) {
+        bench_die("mkdir", NULL);
     }
-    printf("{\"schema\":1,\"bench\":\"append\",\"durability\":\"%s\",\"threads\":%u,"
-           "\"commits\":%u,\"bytes_per_commit\":%.0f,\"repeats\":%u,",
-           durable ? "sync" : "none", threads, threads * count, mean_size, repeat);
-    print_side("ratoon", &ours, &ours50, &ours99);
-    printf(",");
-    print_side("rocksdb", &raw, &raw50, &raw99);
-    printf(",\"ratio\":{\"median\":%.3f,\"min\":%.3f,\"max\":%.3f},\"versions\":{\"ratoon\":"
-           "\"%d.%d.%d\",\"rocksdb\":\"%s\"}}\n",
-           series_at(&ratio, 0.5), series_at(&ratio, 0), series_at(&ratio, 1), RATOON_VERSION_MAJOR,
-           RATOON_VERSION_MINOR, RATOON_VERSION_PATCH, rocksdb_version());
-    fflush(stdout);
+    w.store = bench_store_new(dir, p->durability);
+    lanes_make(&w, chain);
+    bench_timing t =
+        bench_clients(p->clients, warm_of(p), p->count, o->seconds_max, ratoon_op_do, &w);
+    lanes_read(&w);
+    ratoon_store_close(w.store);
+    sample(o, &w, "ratoon", bench_durability_name(p->durability), NULL, repeat, &t);
+    for (size_t i = 0; p->peers && bench_peers[i] != NULL; i++) {
+        measure_peer(o, &w, bench_peers[i], dir, repeat);
+    }
+    work_free(&w);
+    bench_remove_tree(dir);
+}
+
+static void measure_all(const bench_options *o, point p, const ratoon_pipeline *chain)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s-%zu/%s/%u", p.kind, p.output,
+             bench_durability_name(p.durability), p.clients);
+    if (!bench_wants(o, name)) {
+        return;
+    }
+    for (unsigned i = 0; i < o->repeat; i++) {
+        measure(o, &p, chain, i);
+    }
+}
+
+static void say_absent(const bench_options *o)
+{
+    for (size_t i = 0; bench_peers[i] != NULL; i++) {
+        if (bench_peers[i]->absent != NULL) {
+            bench_absent(o, bench_peers[i]->name, bench_peers[i]->absent);
+        } else if (bench_peers[i] == &bench_postgres && o->pg == NULL) {
+            bench_absent(o, "postgresql", "no server was given (--pg)");
+        }
+    }
+}
+
+/* Operations of a client: so many that a run of ratoon takes about half a second on two cores. */
+static uint64_t count_of(const bench_options *o, ratoon_durability durability, unsigned clients,
+                         size_t output)
+{
+    static const struct {
+        unsigned clients;
+        uint64_t total;
+    } synced[] = {{1, 2500}, {4, 6000}, {16, 16000}, {64, 32000}};
+    uint64_t total = 60000;
+    for (size_t i = 0; durability == RATOON_DURABILITY_SYNC && i < 4; i++) {
+        total = synced[i].clients == clients ? synced[i].total : total;
+    }
+    if (output > RATOON_INLINE_MAX && total * output > 64u << 20) {
+        total = (64u << 20) / output;
+    }
+    return bench_scaled(o, total / clients, 4);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"smoke", no_argument, NULL, 's'},
-                                            {"scale", required_argument, NULL, 'n'},
-                                            {"repeat", required_argument, NULL, 'r'},
-                                            {NULL, 0, NULL, 0}};
-    unsigned scale = 20000;
-    unsigned repeat = 5;
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 's') {
-            scale = 200;
-            repeat = 1;
-        } else if (option == 'n') {
-            scale = (unsigned)strtoul(optarg, NULL, 10);
-        } else if (option == 'r') {
-            repeat = (unsigned)strtoul(optarg, NULL, 10);
-        } else {
-            return 2;
+    static const unsigned clients[] = {1, 4, 16, 64};
+    static const size_t outputs[] = {100, 300, 4096, 65536};
+    static const ratoon_durability modes[] = {RATOON_DURABILITY_SYNC, RATOON_DURABILITY_NONE,
+                                              RATOON_DURABILITY_INTERVAL};
+    bench_options o;
+    bench_start(&o, "append", argc, argv);
+    ratoon_pipeline *chain = bench_chain(CHAIN);
+    const size_t threads_end = o.smoke ? 2 : 4;
+    say_absent(&o);
+    for (size_t m = 0; m < 3; m++) {
+        for (size_t i = 0; i < threads_end; i++) {
+            measure_all(&o,
+                        (point){.kind = "report",
+                                .clients = clients[i],
+                                .durability = modes[m],
+                                .count = count_of(&o, modes[m], clients[i], 0),
+                                .peers = modes[m] != RATOON_DURABILITY_INTERVAL},
+                        chain);
         }
     }
-    if (scale < 10 || repeat < 1 || repeat > REPEATS_MAX) {
-        fprintf(stderr, "append_bench: --scale is 10 or more, --repeat 1 to %d\n", REPEATS_MAX);
-        return 2;
+    for (size_t i = 0; i < 4; i += o.smoke ? 2 : 1) {
+        for (size_t m = 0; m < 3; m += o.smoke ? 2 : 1) { /* sync with 1 and 16, none with 1 */
+            const unsigned n = m == 1 ? 16 : 1;
+            const ratoon_durability mode = m < 2 ? RATOON_DURABILITY_SYNC : RATOON_DURABILITY_NONE;
+            measure_all(&o,
+                        (point){.kind = "step",
+                                .output = outputs[i],
+                                .clients = n,
+                                .durability = mode,
+                                .count = count_of(&o, mode, n, outputs[i]),
+                                .peers = true},
+                        chain);
+        }
     }
-    char base[4000];
-    const char *tmp = getenv("TMPDIR");
-    snprintf(base, sizeof base, "%s/append_bench.XXXXXX", tmp != NULL ? tmp : "/tmp");
-    if (mkdtemp(base) == NULL) {
-        die("mkdtemp", NULL);
-    }
-    static const unsigned threads[] = {1, 4, 16, 64};
-    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
-        measure(base, threads[i], scale / threads[i] + 1, false, repeat);
-        measure(base, threads[i], scale / 10 / (threads[i] > 4 ? 4 : threads[i]) + 1, true, repeat);
-    }
-    remove_tree(base);
+    ratoon_pipeline_free(chain);
+    bench_finish(&o);
     return 0;
 }

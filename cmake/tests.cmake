@@ -132,17 +132,4 @@ foreach(script IN LISTS arch_tests)
     ratoon_test_properties(arch/${name} arch)
 endforeach()
 
-# Benchmarks.
-file(GLOB bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*_bench.c)
-file(GLOB bench_support CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/support/*.c)
-foreach(source IN LISTS bench_sources)
-    get_filename_component(name ${source} NAME_WE)
-    add_executable(${name} ${source} ${bench_support})
-    set_target_properties(${name} PROPERTIES
-        RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench LINKER_LANGUAGE CXX)
-    target_link_libraries(${name} PRIVATE
-        ratoon_system_flags ratoon_tools ratoon_uv ratoon_static PkgConfig::JANSSON)
-    add_test(NAME bench/${name} COMMAND ${name} --smoke)
-    ratoon_test_properties(bench/${name} bench)
-    set_tests_properties(bench/${name} PROPERTIES RUN_SERIAL ON)
-endforeach()
+include(cmake/bench.cmake)
