@@ -1,0 +1,116 @@
+/* Verification of a whole store on one core. "whole" is ratoon_verify(), all that it does. "lookup"
+ * is the part of it that gets each commit by its key with checksums and past the cache, against
+ * RocksDB doing the same to the same files; "chain" is the rest: iteration, FlatBuffers, digests,
+ * folding, comparing with snapshots, the feed, the derived rows. The look-ups are told apart by
+ * reading all commits with and without them. */
+#include "bench/support/raw_store.h"
+#include "bench/support/world.h"
+
+#include "log/store.h"
+
+#include <string.h>
+
+#define RUN_STAGES 40
+
+static uint64_t build(const bench_options *o)
+{
+    ratoon_store *store = bench_store_new(o->dir, RATOON_DURABILITY_NONE);
+    ratoon_pipeline *chain = bench_chain(RUN_STAGES);
+    ratoon_error error = {0};
+    uint64_t end = 0;
+    char output[300];
+    memset(output, 'o', sizeof output);
+    const uint64_t runs = bench_scaled(o, 4000, 10);
+    for (uint64_t i = 0; i < runs; i++) {
+        bench_run r;
+        bench_run_new(&r, store, chain, NULL);
+        bench_run_start(&r, store, 0);
+        for (unsigned stage = 0; stage < RUN_STAGES - 1; stage++) {
+            bench_run_step(&r, store, output, i % 2 == 0 ? sizeof output : 0);
+        }
+        bench_run_end(&r, store, NULL, 0, RATOON_STAGE_SUCCEEDED);
+        bench_run_finish(&r, store);
+    }
+    bench_must(ratoon_feed_end(store, &end, &error), "feed end", &error);
+    ratoon_pipeline_free(chain);
+    ratoon_store_close(store);
+    ratoon_store_close(bench_store_open(o->dir, RATOON_DURABILITY_NONE));
+    return end - 1;
+}
+
+static bool pass_over(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                      const void *data, size_t size)
+{
+    (void)ctx;
+    (void)position;
+    (void)lineage;
+    (void)number;
+    (void)data;
+    (void)size;
+    return true;
+}
+
+static double read_all(ratoon_store *store, bool verify)
+{
+    ratoon_error error = {0};
+    ratoon__driver *d = ratoon__store_driver(store);
+    double begin = bench_now_s();
+    bench_must(d->ops->read(d, (ratoon_id){{0}}, 0, false, verify, pass_over, NULL, &error), "read",
+               &error);
+    return bench_now_s() - begin;
+}
+
+static double verify(ratoon_store *store)
+{
+    ratoon_error error = {0};
+    ratoon_buffer report;
+    size_t problems = 0;
+    double begin = bench_now_s();
+    bench_must(ratoon_verify(store, (ratoon_id){{0}}, &report, &problems, &error), "verify",
+               &error);
+    double seconds = bench_now_s() - begin;
+    if (problems != 0) {
+        bench_die(report.data, NULL);
+    }
+    ratoon_buffer_free(&report);
+    return seconds;
+}
+
+static void sample(const bench_options *o, const char *part, const char *side, unsigned repeat,
+                   uint64_t commits, double seconds)
+{
+    bench_sample s;
+    bench_sample_begin(&s, o, part, side, repeat);
+    bench_sample_metric(&s, "rate", (double)commits / seconds);
+    bench_sample_metric(&s, "commits", (double)commits);
+    bench_sample_end(&s);
+}
+
+int main(int argc, char **argv)
+{
+    bench_options o;
+    bench_start(&o, "verify", argc, argv);
+    const uint64_t commits = build(&o);
+    for (unsigned i = 0; i < o.repeat; i++) {
+        ratoon_store *store = bench_store_open(o.dir, RATOON_DURABILITY_NONE);
+        (void)read_all(store, false);
+        double iteration = read_all(store, false);
+        double look_ups = read_all(store, true) - iteration;
+        double whole = verify(store);
+        ratoon_store_close(store);
+        bench_raw *raw = bench_raw_open(o.dir);
+        double begin = bench_now_s();
+        (void)bench_raw_check(raw, false);
+        double raw_iteration = bench_now_s() - begin;
+        begin = bench_now_s();
+        (void)bench_raw_check(raw, true);
+        double raw_look_ups = bench_now_s() - begin - raw_iteration;
+        bench_raw_close(raw);
+        sample(&o, "whole", "ratoon", i, commits, whole);
+        sample(&o, "chain", "ratoon", i, commits, whole - look_ups);
+        sample(&o, "lookup", "ratoon", i, commits, look_ups);
+        sample(&o, "lookup", "rocksdb", i, commits, raw_look_ups);
+    }
+    bench_finish(&o);
+    return 0;
+}
