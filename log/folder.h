@@ -47,9 +47,12 @@ bool ratoon__ballast_grow(const char *path, uint64_t size);
 void ratoon__ballast_set(const char *path, uint64_t size);
 
 /* Links (else copies) RocksDB's log files to a place where it does not look, because it deletes
- * them once it has read what it could. To be called by the owner, before opening. *bytes: how much
- * they hold. */
-ratoon_status ratoon__logs_link(const char *path, uint64_t *bytes, ratoon_error *error);
+ * them once it has read what it could. To be called by the owner, before opening. */
+typedef struct ratoon__logs {
+    uint64_t bytes;       /* that they hold */
+    uint64_t later_bytes; /* of these, in all but the oldest */
+} ratoon__logs;
+ratoon_status ratoon__logs_link(const char *path, ratoon__logs *logs, ratoon_error *error);
 void ratoon__logs_unlink(const char *path);
 /* The time of day for a name: "20240131T235959.123456Z". */
 enum { RATOON__STAMP_SIZE = 40 };

@@ -178,13 +178,15 @@ static bool copy_file(const char *from, const char *to)
 
 /* RocksDB never writes to a log file that it did not begin itself since it was opened, so a link
  * keeps what it held. */
-static bool link_logs(const char *db, const char *links, uint64_t *bytes)
+static bool link_logs(const char *db, const char *links, ratoon__logs *logs)
 {
     DIR *folder = opendir(db);
     if (folder == NULL) {
         return false;
     }
     bool linked = true;
+    uint64_t oldest = UINT64_MAX;
+    uint64_t oldest_size = 0;
     const struct dirent *entry;
     while (linked && (entry = readdir(folder)) != NULL) {
         const char *dot = strrchr(entry->d_name, '.');
@@ -196,17 +198,25 @@ static bool link_logs(const char *db, const char *links, uint64_t *bytes)
         struct stat file;
         linked = from != NULL && to != NULL && (link(from, to) == 0 || copy_file(from, to)) &&
                  stat(to, &file) == 0;
-        *bytes += linked ? (uint64_t)file.st_size : 0;
+        if (linked) {
+            const uint64_t number = strtoull(entry->d_name, NULL, 10);
+            logs->bytes += (uint64_t)file.st_size;
+            if (number < oldest) {
+                oldest = number;
+                oldest_size = (uint64_t)file.st_size;
+            }
+        }
         free(from);
         free(to);
     }
     closedir(folder);
+    logs->later_bytes = logs->bytes - oldest_size;
     return linked;
 }
 
-ratoon_status ratoon__logs_link(const char *path, uint64_t *bytes, ratoon_error *error)
+ratoon_status ratoon__logs_link(const char *path, ratoon__logs *logs, ratoon_error *error)
 {
-    *bytes = 0;
+    *logs = (ratoon__logs){0};
     char *db = ratoon__path_join(path, "db");
     char *links = ratoon__path_join(path, links_name);
     ratoon_status status = RATOON_OK;
@@ -214,7 +224,7 @@ ratoon_status ratoon__logs_link(const char *path, uint64_t *bytes, ratoon_error 
         status = no_memory(error);
     } else {
         ratoon__tree_remove(links);
-        if (mkdir(links, S_IRWXU) != 0 || !link_logs(db, links, bytes)) {
+        if (mkdir(links, S_IRWXU) != 0 || !link_logs(db, links, logs)) {
             status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't keep the log files", links);
             ratoon__tree_remove(links);
         }

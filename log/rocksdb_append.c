@@ -348,14 +348,12 @@ static ratoon_status note_witness(ratoon__rocks *r, uint64_t position, ratoon_er
     return RATOON_OK;
 }
 
-static ratoon_status write_group(ratoon__rocks *r, bool sync, ratoon_error *error)
+static ratoon_status write_group(ratoon__rocks *r, bool sync, bool erases, ratoon_error *error)
 {
     ratoon__group *g = &r->group;
     ratoon__at(RATOON__POINT_APPEND_FEED);
-    uint8_t key[8];
-    ratoon__put_be64(key, g->first);
-    rocksdb_writebatch_put_cf(r->batch, r->family[RATOON__FAMILY_FEED], (const char *)key,
-                              sizeof key, g->feed.data, g->feed.size);
+    /* What is erased can't be found by its positions any more. */
+    ratoon__window_stage(r, erases);
     char *message = NULL;
     ratoon__at(RATOON__POINT_APPEND_WRITE);
     rocksdb_write(r->db, sync ? r->write_sync : r->write_plain, r->batch, &message);
@@ -381,6 +379,7 @@ static bool publish(ratoon__rocks *r, const ratoon__append *appends, size_t coun
         }
     }
     ratoon__pending_merge(&r->pending, &r->group.staged);
+    ratoon__window_publish(r);
     atomic_store(&r->acked, r->group.first + r->group.count - 1);
     pthread_cond_broadcast(&r->moved);
     if (r->watch_fd >= 0) {
@@ -430,7 +429,7 @@ static ratoon_status append_group(ratoon__rocks *r, ratoon__append *appends, siz
         return status;
     }
     ratoon_error why = {0};
-    status = write_group(r, sync, &why);
+    status = write_group(r, sync, erases, &why);
     if (status != RATOON_OK) {
         fail_for_good(r, &why);
         if (error != NULL) {

@@ -16,11 +16,11 @@
 enum { LOGGED_COMMIT_MIN = 100, CHECKED_MIN = 1000 };
 
 /* What is wrong with the log that was recovered: DAMAGED, or OK. */
-static ratoon_status examine(ratoon__rocks *r, uint64_t logged, ratoon_error *error)
+static ratoon_status examine(ratoon__rocks *r, const ratoon__logs *logs, ratoon_error *error)
 {
     uint64_t end = 0;
     ratoon_status status = ratoon__witness_open(&r->witness, r->path, error);
-    ratoon_status read = ratoon__rocks_feed_end(r, &end, error);
+    ratoon_status read = ratoon__window_recover(r, &end, error);
     if (read != RATOON_OK) {
         end = r->witness.position; /* so that commits can be read at least */
     }
@@ -39,7 +39,12 @@ static ratoon_status examine(ratoon__rocks *r, uint64_t logged, ratoon_error *er
                               r->path, end, r->witness.position, r->witness.position - end);
     }
     if (status == RATOON_OK) {
-        status = ratoon__rocks_feed_check(r, CHECKED_MIN + logged / LOGGED_COMMIT_MIN, error);
+        /* Within one log file there is nothing behind a flaw. Of several, an older one may end too
+         * early, and what is missing need not show in the rows: so the commits are looked up as far
+         * back as that can be. */
+        const uint64_t later = logs->later_bytes / LOGGED_COMMIT_MIN;
+        status = ratoon__rocks_feed_check(r, CHECKED_MIN + logs->bytes / LOGGED_COMMIT_MIN,
+                                          later == 0 ? 0 : later + RATOON__WINDOW_MAX, error);
     }
     return status;
 }
@@ -87,8 +92,8 @@ static bool known_damage(ratoon__rocks *r)
 ratoon_status ratoon__rocks_open_proven(ratoon__rocks *r, ratoon_error *error)
 {
     ratoon_error why = {0};
-    uint64_t logged = 0;
-    ratoon_status status = ratoon__logs_link(r->path, &logged, &why);
+    ratoon__logs logs = {0};
+    ratoon_status status = ratoon__logs_link(r->path, &logs, &why);
     if (status == RATOON_OK) {
         ratoon__at(RATOON__POINT_OPEN_LINKED);
         status = ratoon__rocks_recover(r, &why); /* which removes nothing where it fails */
@@ -96,7 +101,7 @@ ratoon_status ratoon__rocks_open_proven(ratoon__rocks *r, ratoon_error *error)
     if (status == RATOON_OK) {
         ratoon__at(RATOON__POINT_OPEN_RECOVERED);
         bool known = known_damage(r);
-        status = examine(r, logged, &why);
+        status = examine(r, &logs, &why);
         ratoon__at(RATOON__POINT_OPEN_EXAMINED);
         if (status != RATOON_OK && status != RATOON_ERR_DAMAGED) {
             ratoon__rocks_close_db(r);
@@ -138,7 +143,7 @@ static ratoon_status replace_note(const ratoon__rocks *r, ratoon_error *error)
 static ratoon_status accept(ratoon__rocks *r, ratoon_error *error)
 {
     uint64_t end = atomic_load(&r->acked);
-    ratoon_status status = ratoon__rocks_feed_check(r, UINT64_MAX, error);
+    ratoon_status status = ratoon__rocks_feed_check(r, UINT64_MAX, 0, error);
     if (status == RATOON_OK) {
         /* Rows of what is lost can't be told from the others. */
         status = ratoon__rocksdb_forget_derived(&r->driver, error);

@@ -1,4 +1,5 @@
-/* The feed: every acknowledged commit in one total order. A row names the commits of one group. */
+/* The feed: every acknowledged commit in one total order. Rows name the commits of one group each,
+ * or of several; behind them comes the open window (rocksdb_window.c). */
 #include "log/rocksdb_impl.h"
 
 #include <rocksdb/c.h>
@@ -59,9 +60,30 @@ static void seek(rocksdb_iterator_t *it, uint64_t position)
     }
 }
 
+ratoon_status ratoon__rocks_feed_rows(ratoon__rocks *r, uint64_t from, uint64_t to,
+                                      ratoon__feed_row_fn fn, void *ctx, ratoon_error *error)
+{
+    ratoon_status status = RATOON_OK;
+    bool go_on = true;
+    rocksdb_iterator_t *it = feed_iterator(r);
+    for (seek(it, from); go_on && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
+        feed_row row;
+        if (!row_decode(it, &row)) {
+            status = damaged_row(error);
+            break;
+        }
+        go_on = row.first <= to && fn(ctx, row.first, row.keys, row.count);
+    }
+    if (status == RATOON_OK && go_on) {
+        status = iterator_status(it, error);
+    }
+    rocksdb_iter_destroy(it);
+    return status;
+}
+
 /* ---- at opening ---- */
 
-ratoon_status ratoon__rocks_feed_end(ratoon__rocks *r, uint64_t *end, ratoon_error *error)
+ratoon_status ratoon__rocks_feed_last(ratoon__rocks *r, uint64_t *last, ratoon_error *error)
 {
     rocksdb_iterator_t *it = feed_iterator(r);
     rocksdb_iter_seek_to_last(it);
@@ -70,10 +92,10 @@ ratoon_status ratoon__rocks_feed_end(ratoon__rocks *r, uint64_t *end, ratoon_err
     if (!rocksdb_iter_valid(it)) {
         status = iterator_status(it, error);
         if (status == RATOON_OK) {
-            *end = 0;
+            *last = 0;
         }
     } else if (row_decode(it, &row)) {
-        *end = row.first + row.count - 1;
+        *last = row.first + row.count - 1;
     } else {
         status = damaged_row(error);
     }
@@ -124,37 +146,58 @@ static ratoon_status check_commit(ratoon__rocks *r, const char *key, uint64_t po
                                "the commit at position %U of the feed is missing", position);
 }
 
-ratoon_status ratoon__rocks_feed_check(ratoon__rocks *r, uint64_t positions_max,
-                                       ratoon_error *error)
+typedef struct checking {
+    ratoon__rocks *r;
+    uint64_t end;
+    uint64_t commits_max;
+    uint64_t expected; /* 0: whatever comes first */
+    ratoon_status status;
+    ratoon_error *error;
+} checking;
+
+static ratoon_status gap(uint64_t found, uint64_t expected, ratoon_error *error)
 {
-    uint64_t end = atomic_load(&r->acked);
-    uint64_t expected = 0;
+    return ratoon__fail(error, RATOON_ERR_DAMAGED,
+                        "the feed goes on at position %U where %U was expected", found, expected);
+}
+
+static bool check_row(void *ctx, uint64_t first, const char *keys, uint64_t count)
+{
+    checking *c = ctx;
+    if (c->expected != 0 && first != c->expected) {
+        c->status = gap(first, c->expected, c->error);
+    }
+    for (uint64_t i = 0; c->status == RATOON_OK && i < count; i++) {
+        if (first + i + c->commits_max > c->end) {
+            c->status = check_commit(c->r, keys + i * RATOON__COMMIT_KEY, first + i, c->error);
+        }
+    }
+    c->expected = first + count;
+    return c->status == RATOON_OK;
+}
+
+ratoon_status ratoon__rocks_feed_check(ratoon__rocks *r, uint64_t positions_max,
+                                       uint64_t commits_max, ratoon_error *error)
+{
+    const ratoon__window *w = &r->window;
+    checking c = {.r = r,
+                  .end = atomic_load(&r->acked),
+                  .commits_max = commits_max < LAST_COMMITS ? LAST_COMMITS : commits_max,
+                  .error = error};
+    const bool all = c.end <= positions_max;
+    c.expected = all ? 1 : 0;
     ratoon_status status = RATOON_OK;
-    rocksdb_iterator_t *it = feed_iterator(r);
-    for (seek(it, end > positions_max ? end - positions_max : 1);
-         status == RATOON_OK && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
-        feed_row row;
-        if (!row_decode(it, &row)) {
-            status = damaged_row(error);
-            break;
-        }
-        if (row.first != expected && (expected != 0 || (end <= positions_max && row.first != 1))) {
-            status = ratoon__fail(error, RATOON_ERR_DAMAGED,
-                                  "the feed goes on at position %U where %U was expected",
-                                  row.first, expected == 0 ? UINT64_C(1) : expected);
-        }
-        for (uint64_t i = 0; status == RATOON_OK && i < row.count; i++) {
-            if (row.first + i + LAST_COMMITS > end) {
-                status = check_commit(r, row.keys + i * RATOON__COMMIT_KEY, row.first + i, error);
-            }
-        }
-        expected = row.first + row.count;
+    if (w->first > 1) {
+        status = ratoon__rocks_feed_rows(r, all ? 1 : c.end - positions_max, w->first - 1,
+                                         check_row, &c, error);
     }
-    if (status == RATOON_OK) {
-        status = iterator_status(it, error);
+    if (status == RATOON_OK && c.status == RATOON_OK && w->gap_end != 0) {
+        return gap(w->gap_end, w->gap, error);
     }
-    rocksdb_iter_destroy(it);
-    return status;
+    if (status == RATOON_OK && c.status == RATOON_OK && w->count > 0) {
+        (void)check_row(&c, w->first, (const char *)w->keys, w->count);
+    }
+    return status != RATOON_OK ? status : c.status;
 }
 
 /* ---- reading ---- */
@@ -164,8 +207,12 @@ typedef struct tail_reader {
     ratoon__commit_fn fn;
     void *ctx;
     ratoon__buf scratch;
+    ratoon__buf keys;  /* of what is in the open window */
+    uint64_t from, to; /* what is to be shown */
     uint64_t shown;
     bool stop;
+    ratoon_status status;
+    ratoon_error *error;
 } tail_reader;
 
 /* Shows the commit at a position; one that isn't there, or elsewhere, was deleted (R20). */
@@ -208,31 +255,40 @@ static ratoon_status show_at(tail_reader *t, const char *key, uint64_t position,
     return status;
 }
 
-/* Shows what there is from one position to another, both included. */
-static ratoon_status show_range(tail_reader *t, uint64_t from, uint64_t to, ratoon_error *error)
+static bool show_row(void *ctx, uint64_t first, const char *keys, uint64_t count)
 {
-    ratoon_status status = RATOON_OK;
-    rocksdb_iterator_t *it = feed_iterator(t->r);
-    for (seek(it, from); status == RATOON_OK && !t->stop && rocksdb_iter_valid(it);
-         rocksdb_iter_next(it)) {
-        feed_row row;
-        if (!row_decode(it, &row)) {
-            status = damaged_row(error);
-            break;
-        }
-        if (row.first > to) {
-            break;
-        }
-        uint64_t i = from > row.first ? from - row.first : 0;
-        for (; status == RATOON_OK && !t->stop && i < row.count && row.first + i <= to; i++) {
-            status = show_at(t, row.keys + i * RATOON__COMMIT_KEY, row.first + i, error);
-        }
+    tail_reader *t = ctx;
+    uint64_t i = t->from > first ? t->from - first : 0;
+    for (; t->status == RATOON_OK && !t->stop && i < count && first + i <= t->to; i++) {
+        t->status = show_at(t, keys + i * RATOON__COMMIT_KEY, first + i, t->error);
     }
-    if (status == RATOON_OK && !t->stop) {
-        status = iterator_status(it, error);
+    return t->status == RATOON_OK && !t->stop;
+}
+
+/* Shows what there is from one position to another, both included. */
+static ratoon_status show_range(tail_reader *t, uint64_t from, uint64_t to)
+{
+    t->from = from;
+    t->to = to;
+    t->keys.size = 0;
+    /* Before the rows are looked at: what is in the window no more stands in a row then. */
+    const uint64_t window = ratoon__window_copy(t->r, from, to, &t->keys);
+    if (t->keys.failed) {
+        return ratoon__fail(t->error, RATOON_ERR_NO_MEMORY, "out of memory");
     }
-    rocksdb_iter_destroy(it);
-    return status;
+    if (from < window) {
+        t->to = to < window ? to : window - 1;
+        ratoon_status status = ratoon__rocks_feed_rows(t->r, from, t->to, show_row, t, t->error);
+        if (status != RATOON_OK || t->status != RATOON_OK || t->stop) {
+            return status != RATOON_OK ? status : t->status;
+        }
+        t->to = to;
+    }
+    if (t->keys.size > 0) {
+        (void)show_row(t, from > window ? from : window, t->keys.data,
+                       t->keys.size / RATOON__COMMIT_KEY);
+    }
+    return t->status;
 }
 
 struct timespec ratoon__deadline_after(uint32_t timeout_ms)
@@ -267,7 +323,7 @@ static uint64_t wait_for(ratoon__rocks *r, uint64_t position, const struct times
 ratoon_status ratoon__rocks_tail(ratoon__driver *d, uint64_t from, uint32_t timeout_ms,
                                  ratoon__commit_fn fn, void *ctx, ratoon_error *error)
 {
-    tail_reader t = {.r = ratoon__rocks_of(d), .fn = fn, .ctx = ctx};
+    tail_reader t = {.r = ratoon__rocks_of(d), .fn = fn, .ctx = ctx, .error = error};
     struct timespec deadline = ratoon__deadline_after(timeout_ms);
     ratoon_status status = RATOON_OK;
     if (from == 0) {
@@ -279,10 +335,11 @@ ratoon_status ratoon__rocks_tail(ratoon__driver *d, uint64_t from, uint32_t time
             status = ratoon__fail(error, RATOON_ERR_TIMED_OUT,
                                   "no commit at position %U or after it yet", from);
         } else {
-            status = show_range(&t, from, to, error);
+            status = show_range(&t, from, to);
             from = to + 1; /* all of them deleted: go on after them */
         }
     }
     ratoon__buf_free(&t.scratch);
+    ratoon__buf_free(&t.keys);
     return status;
 }

@@ -4,19 +4,16 @@
  * Families (keys in bytes, integers big-endian so that they sort, unless said otherwise):
  *   commits  lineage 16, number u64            -> position u64 little-endian, then the commit
  *   values   SHA-256                           -> the value's bytes (blob files)
- *   feed     first position of a group u64     -> key in `commits` of each commit of it, in order
- *   default  everything derived, by a first byte:
- *     'r' run 16                               -> run row (rocksdb_rows.c)
- *     't' ~created u64, ~run                   -> nothing: index by time
- *     's' status u8, ~created, ~run            -> index by status
- *     'j' subject, 0, ~created, ~run           -> index by subject
- *     'p' pipeline, 0, ~created, ~run          -> index by pipeline
- *     'c' name                                 -> run that holds the claim
- *     'n' lineage 16, number u64               -> snapshot (a blob where it is large)
- *     'm'                                      -> u64: position that runs and claims are true for
- * One family for all that is derived, because each family makes opening 4-5 ms slower: 50 ms with
- * the eleven that one per index would make, 25 ms with these, measured. There is none for heads:
- * the last commit of a lineage is one seek, and those in use are in memory.
+ *   feed     position u64                      -> key in `commits` of each commit from there on;
+ * see rocksdb_window.c default  everything derived, by a first byte: 'r' run 16 -> run row
+ * (rocksdb_rows.c) 't' ~created u64, ~run                   -> nothing: index by time 's' status
+ * u8, ~created, ~run            -> index by status 'j' subject, 0, ~created, ~run           ->
+ * index by subject 'p' pipeline, 0, ~created, ~run          -> index by pipeline 'c' name -> run
+ * that holds the claim 'n' lineage 16, number u64               -> snapshot (a blob where it is
+ * large) 'm'                                      -> u64: position that runs and claims are true
+ * for One family for all that is derived, because each family makes opening 4-5 ms slower: 50 ms
+ * with the eleven that one per index would make, 25 ms with these, measured. There is none for
+ * heads: the last commit of a lineage is one seek, and those in use are in memory.
  *
  * Order of locks: writer, flush, state. `state` is held for moments only, never over I/O. */
 #ifndef RATOON_LOG_ROCKSDB_IMPL_H
@@ -48,6 +45,8 @@ enum {
     RATOON__POSITION_SIZE = 8,
     RATOON__DERIVED_EVERY = 4096, /* appends between two writings of derived rows */
     RATOON__TEXT_MAX = 1024,
+    RATOON__WINDOW_MAX = 128,   /* positions at the feed's end that may be in no row yet */
+    RATOON__WINDOW_TABLE = 256, /* of their lineages; a power of two */
 };
 
 /* One group on its way into the log; guarded by `writer`. */
@@ -63,12 +62,26 @@ typedef struct ratoon__group {
     ratoon__group_slot *slots; /* open addressing, a power of two */
     size_t slots_count;
     uint64_t stamp;
-    ratoon__buf feed;  /* the group's feed row */
+    ratoon__buf feed;  /* the keys of its commits */
     ratoon__buf bytes; /* one commit with its position before it */
     ratoon__pending_list staged;
-    uint64_t first; /* position of its first commit */
-    uint64_t count; /* commits accepted */
+    uint64_t first;              /* position of its first commit */
+    uint64_t count;              /* commits accepted */
+    bool closes_window, has_row; /* as it was staged */
 } ratoon__group;
+
+/* The open window of the feed (rocksdb_window.c); changed under writer and state, read under
+ * either.
+ */
+typedef struct ratoon__window {
+    uint64_t first; /* position; all before it stand in rows */
+    uint64_t count;
+    bool full; /* takes no more */
+    uint8_t keys[RATOON__WINDOW_MAX * RATOON__COMMIT_KEY];
+    bool in_row[RATOON__WINDOW_MAX];
+    uint16_t table[RATOON__WINDOW_TABLE]; /* by lineage: 1 + place of a commit of it; 0: free */
+    uint64_t gap, gap_end; /* positions missing at opening, the end not included; 0: none */
+} ratoon__window;
 
 typedef struct ratoon__rocks {
     ratoon__driver driver;
@@ -86,6 +99,7 @@ typedef struct ratoon__rocks {
     pthread_mutex_t writer;
     rocksdb_writebatch_t *batch;
     ratoon__group group;
+    ratoon__window window;
     ratoon__slots stored; /* digests of values known to be there */
     uint64_t room_bytes;  /* appended since the disk's room was looked at */
     uint64_t room;        /* what was left then */
@@ -208,12 +222,30 @@ ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, u
 struct timespec ratoon__deadline_after(uint32_t timeout_ms);
 ratoon_status ratoon__rocks_tail(ratoon__driver *d, uint64_t from, uint32_t timeout_ms,
                                  ratoon__commit_fn fn, void *ctx, ratoon_error *error);
-/* The last position of the feed, 0 where it is empty. */
-ratoon_status ratoon__rocks_feed_end(ratoon__rocks *r, uint64_t *end, ratoon_error *error);
+/* The last position that stands in a row of the feed, 0 where there is none. */
+ratoon_status ratoon__rocks_feed_last(ratoon__rocks *r, uint64_t *last, ratoon_error *error);
+/* The rows from the one that holds position `from` (or the first one) to the last one that begins
+ * at or before `to`. */
+typedef bool (*ratoon__feed_row_fn)(void *ctx, uint64_t first, const char *keys, uint64_t count);
+ratoon_status ratoon__rocks_feed_rows(ratoon__rocks *r, uint64_t from, uint64_t to,
+                                      ratoon__feed_row_fn fn, void *ctx, ratoon_error *error);
 /* Whether the feed's last `positions_max` positions follow each other without a gap and its last
- * commits are where it says: DAMAGED says what is wrong. */
+ * `commits_max` commits, or some where that is 0, are where it says: DAMAGED says what is wrong. */
 ratoon_status ratoon__rocks_feed_check(ratoon__rocks *r, uint64_t positions_max,
-                                       ratoon_error *error);
+                                       uint64_t commits_max, ratoon_error *error);
+
+/* ---- rocksdb_window.c ---- */
+/* An empty window that begins at a position. */
+void ratoon__window_open(ratoon__window *w, uint64_t first);
+/* Puts into the batch what rows the group makes necessary. close: the window ends before it. */
+void ratoon__window_stage(ratoon__rocks *r, bool close);
+/* Takes the group in once it is written; with `state` held. */
+void ratoon__window_publish(ratoon__rocks *r);
+/* The window's first position, and the keys of the commits from `from` to `to` that are in it. */
+uint64_t ratoon__window_copy(ratoon__rocks *r, uint64_t from, uint64_t to, ratoon__buf *keys);
+/* At opening: the window as it was left, and the last position of the feed, 0 where it is empty.
+ * A gap is noted in the window, for ratoon__rocks_feed_check(). */
+ratoon_status ratoon__window_recover(ratoon__rocks *r, uint64_t *end, ratoon_error *error);
 
 /* ---- rocksdb_derived.c, rocksdb_list.c ---- */
 /* Writes the rows that are pending, all that was acknowledged before the call. */
