@@ -32,7 +32,8 @@ function(ratoon_test_properties name label)
         WORKING_DIRECTORY ${tests_tmp})
 endfunction()
 
-# Fuzz targets. The corpus of tests/fuzz/NAME_fuzz.c is tests/fuzz/corpus/NAME/.
+# Fuzz targets. The corpus of tests/fuzz/NAME_fuzz.c is tests/fuzz/corpus/NAME/, words that help to
+# find more stand in tests/fuzz/dict/NAME.dict.
 file(GLOB fuzz_sources CONFIGURE_DEPENDS ${tests_dir}/fuzz/*_fuzz.c)
 foreach(source IN LISTS fuzz_sources)
     get_filename_component(program ${source} NAME_WE)
@@ -49,8 +50,12 @@ foreach(source IN LISTS fuzz_sources)
         # New inputs go to the first folder, the checked-in corpus is only read.
         set(found ${PROJECT_BINARY_DIR}/corpus/${name})
         file(MAKE_DIRECTORY ${found})
+        set(words)
+        if(EXISTS ${tests_dir}/fuzz/dict/${name}.dict)
+            set(words -dict=${tests_dir}/fuzz/dict/${name}.dict)
+        endif()
         add_test(NAME fuzz/${name}
-            COMMAND ${program} -max_total_time=5 -timeout=10 -rss_limit_mb=2048
+            COMMAND ${program} ${words} -max_total_time=5 -timeout=10 -rss_limit_mb=2048
                     -artifact_prefix=${PROJECT_BINARY_DIR}/corpus/${name}- ${found} ${corpus})
     else()
         target_sources(${program} PRIVATE

@@ -271,6 +271,10 @@ void ratoon__row_encode(const ratoon__run_row *row, ratoon__buf *out);
 void ratoon__index_prefix(ratoon__index index, const void *key, size_t key_size, ratoon__buf *out);
 void ratoon__index_suffix(uint64_t created_at, ratoon_id run, ratoon__buf *out);
 void ratoon__index_key(ratoon__index index, const ratoon__run_row *row, ratoon__buf *out);
+/* The run that an entry is about whose key has a prefix of prefix_size. False: it is no such entry.
+ */
+bool ratoon__index_entry_run(ratoon__index index, const void *key, size_t size, size_t prefix_size,
+                             ratoon_id *run);
 
 /* ---- rocksdb_driver.c ---- */
 extern const ratoon__driver_ops ratoon__rocks_ops;

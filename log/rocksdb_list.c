@@ -44,20 +44,6 @@ static ratoon_status start_key(const ratoon__list_query *q, ratoon__buf *key, si
     return RATOON_OK;
 }
 
-/* The run an index entry is about: its last 16 bytes, inverted but for the rows themselves. */
-static bool entry_run(const ratoon__list_query *q, const char *key, size_t size, size_t prefix_size,
-                      ratoon_id *run)
-{
-    if (size != prefix_size + (q->index == RATOON__INDEX_ID ? 16 : 24)) {
-        return false;
-    }
-    memcpy(run->bytes, key + size - 16, 16);
-    for (size_t i = 0; q->index != RATOON__INDEX_ID && i < 16; i++) {
-        run->bytes[i] = (uint8_t)~run->bytes[i];
-    }
-    return true;
-}
-
 static ratoon_status show_row(ratoon__rocks *r, const rocksdb_readoptions_t *options, ratoon_id run,
                               ratoon__row_fn fn, void *ctx, bool *stop, ratoon_error *error)
 {
@@ -108,7 +94,7 @@ static ratoon_status scan(ratoon__rocks *r, const rocksdb_readoptions_t *options
             memcmp(key, start->data, size) == 0) {
             continue;
         }
-        if (!entry_run(q, key, size, prefix_size, &run)) {
+        if (!ratoon__index_entry_run(q->index, key, size, prefix_size, &run)) {
             status = ratoon__fail(error, RATOON_ERR_DAMAGED, "an entry of an index is garbled");
         } else {
             status = show_row(r, options, run, fn, ctx, &stop, error);

@@ -30,9 +30,13 @@ bool ratoon__row_decode(const void *data, size_t size, ratoon_id run, ratoon__ru
         memchr(end + 1, '\0', (size_t)(bytes + size - end - 1)) != bytes + size - 1) {
         return false;
     }
+    const uint8_t run_status = (uint8_t)bytes[40];
+    if (run_status < RATOON_RUN_QUEUED || run_status > RATOON_RUN_CANCELLED) {
+        return false;
+    }
     *out = (ratoon__run_row){.run = run,
                              .created_at = ratoon__get_be64(bytes + 16),
-                             .status = (ratoon_run_status)bytes[40],
+                             .status = (ratoon_run_status)run_status,
                              .subject = subject,
                              .pipeline = end + 1};
     memcpy(out->root.bytes, bytes, 16);
@@ -85,4 +89,18 @@ void ratoon__index_key(ratoon__index index, const ratoon__run_row *row, ratoon__
         break;
     }
     ratoon__index_suffix(row->created_at, row->run, out);
+}
+
+bool ratoon__index_entry_run(ratoon__index index, const void *key, size_t size, size_t prefix_size,
+                             ratoon_id *run)
+{
+    const bool is_row = index == RATOON__INDEX_ID;
+    if (size != prefix_size + (is_row ? 16 : 24)) {
+        return false;
+    }
+    memcpy(run->bytes, (const uint8_t *)key + size - 16, 16);
+    for (size_t i = 0; !is_row && i < 16; i++) {
+        run->bytes[i] = (uint8_t)~run->bytes[i];
+    }
+    return true;
 }

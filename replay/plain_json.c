@@ -120,6 +120,10 @@ static bool parse_time(const char *at, uint64_t *out)
         minute > 59 || second > 60 || zone_hours > 23 || zone_minutes > 59) {
         return false;
     }
+    const int64_t next = month == 12 ? days_of(year + 1, 1, 1) : days_of(year, month + 1, 1);
+    if (day > next - days_of(year, month, 1)) {
+        return false;
+    }
     const int64_t seconds = ((days_of(year, month, day) * 24 + hour) * 60 + minute) * 60 + second -
                             sign * (zone_hours * 60 + zone_minutes) * 60;
     if (seconds <= 0) {

@@ -60,7 +60,9 @@ class Family(PipelineTest):
         self.assertEqual(ids("--since", "2999-01-01T00:00:00Z"), [])
         self.assertEqual(ids("--since", self.run_json("show", self.child)["created_at"]), [self.child])
         self.refused("USAGE", "list", "--status", "finished", code=2)
-        self.refused("USAGE", "list", "--since", "yesterday", code=2)
+        for since in ("yesterday", "2026-02-29", "2026-04-31T00:00:00Z", "2026-01-01T00:00:00.Z",
+                      "2026-01-01T00:00:00+24:00"):
+            self.refused("USAGE", "list", "--since", since, code=2)
         text = self.run_ratoon("list").expect_exit(0)
         lines = text.stdout.splitlines()
         self.assertTrue(lines[1].startswith(self.child) and lines[2].startswith(self.root))

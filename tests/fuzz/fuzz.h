@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* What must hold for every input. */
 #define must(holds)                                                                                \
     ((holds) ? (void)0                                                                             \
-             : (fprintf(stderr, "%s:%d: must hold: %s\n", __FILE__, __LINE__, #holds), abort()))
+             : (dprintf(2, "%s:%d: must hold: %s\n", __FILE__, __LINE__, #holds), abort()))
 
 /* A copy on the heap of exactly that size, so that a sanitizer sees what lies beyond. */
 static inline void *fuzz_copy(const void *data, size_t size)

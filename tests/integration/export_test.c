@@ -508,6 +508,9 @@ START_TEST(test_L05_a_plain_run_can_not_say_what_its_stages_deny)
         {"{\"run\":{\"pipeline\":\"p\",\"created_at\":\"yesterday\"},\"stages\":[{\"name\":\"a\","
          "\"status\":\"failed\"}]}",
          "no time"},
+        {"{\"run\":{\"pipeline\":\"p\",\"created_at\":\"2026-02-29T00:00:00Z\"},\"stages\":[{"
+         "\"name\":\"a\",\"status\":\"failed\"}]}",
+         "no time"},
         {"{\"something\":1}", "neither a commit"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -241,6 +241,22 @@ START_TEST(test_R13_items_of_an_array)
         ck_assert(!runner__foreach_check(slice(bad[i].array), &count, &error));
         ck_assert_msg(strstr(error.data, bad[i].error) != NULL, "%s: %s", bad[i].array, error.data);
     }
+    /* A long key is cut between characters: the message is stored and shown as text. */
+    runner__text long_keys = {0};
+    runner__text_str(&long_keys, "[");
+    for (size_t i = 0; i < 2; i++) {
+        runner__text_str(&long_keys, i == 0 ? "\"x" : ",\"x");
+        for (size_t j = 0; j < 150; j++) {
+            runner__text_str(&long_keys, "é");
+        }
+        runner__text_str(&long_keys, "\"");
+    }
+    runner__text_str(&long_keys, "]");
+    runner__text_clear(&error);
+    ck_assert(!runner__foreach_check(slice(long_keys.data), &count, &error));
+    ck_assert_ptr_nonnull(strstr(error.data, "element 2 has the key 'xé"));
+    ck_assert(runner__utf8_valid(error.data, error.size));
+    runner__text_free(&long_keys);
     runner__slice array = slice("[\"a\", {\"key\":\"b\\u0021\",\"url\":1}]");
     ck_assert(runner__foreach_check(array, &count, &error));
     ck_assert_uint_eq(count, 2);

@@ -150,12 +150,19 @@ static bool field(const char **p, int width, int *out, char behind)
     return true;
 }
 
+static int days_of_month(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return month == 2 && leap ? 29 : days[month - 1];
+}
+
 static bool parse_rfc3339(const char *p, uint64_t *us)
 {
     struct tm tm = {0};
     if (!field(&p, 4, &tm.tm_year, '-') || !field(&p, 2, &tm.tm_mon, '-') ||
         !field(&p, 2, &tm.tm_mday, 0) || tm.tm_year < 1970 || tm.tm_mon < 1 || tm.tm_mon > 12 ||
-        tm.tm_mday < 1 || tm.tm_mday > 31) {
+        tm.tm_mday < 1 || tm.tm_mday > days_of_month(tm.tm_year, tm.tm_mon)) {
         return false;
     }
     tm.tm_year -= 1900;
@@ -173,6 +180,9 @@ static bool parse_rfc3339(const char *p, uint64_t *us)
         }
         if (*p == '.') {
             uint64_t digit = SECOND / 10;
+            if (p[1] < '0' || p[1] > '9') {
+                return false;
+            }
             for (p++; *p >= '0' && *p <= '9'; p++, digit /= 10) {
                 micros += digit * (uint64_t)(*p - '0');
             }
@@ -183,7 +193,8 @@ static bool parse_rfc3339(const char *p, uint64_t *us)
             const long sign = *p == '-' ? -1 : 1;
             int hours = 0, minutes = 0;
             p++;
-            if (!field(&p, 2, &hours, ':') || !field(&p, 2, &minutes, 0)) {
+            if (!field(&p, 2, &hours, ':') || !field(&p, 2, &minutes, 0) || hours > 23 ||
+                minutes > 59) {
                 return false;
             }
             offset = sign * (hours * 3600L + minutes * 60L);

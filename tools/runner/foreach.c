@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KEY_SHOWN_MAX ((size_t)200) /* bytes, in messages */
+
 /* Set of keys by 128 bits of their SHA-256: a million of them fit in 32 MB, and two different ones
  * never meet. */
 typedef struct key_set {
@@ -83,7 +85,9 @@ static bool check_element(runner__slice element, uint64_t number, key_set *seen,
                             "%d",
                             n, size, RATOON_ITEM_KEY_MAX);
     } else if (!key_set_add(seen, key)) {
-        runner__text_format(error, "element %llu has the key '%.200s' of an earlier one", n, key);
+        runner__text_format(error, "element %llu has the key '", n);
+        runner__text_start(error, key, KEY_SHOWN_MAX);
+        runner__text_str(error, "' of an earlier one");
     } else {
         ok = true;
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define PATH_MAX_BYTES 4096
+#define ITEM_SHOWN_MAX ((size_t)200) /* bytes of a key, in messages */
 
 /* ---- output ---- */
 
@@ -126,8 +127,11 @@ static void take_item(runner__task *task, const runner__line *line)
             take_own_item(task, line);
         } else {
             runner__text why = {0};
-            runner__text_format(&why, "it is about the item '%.200s', this process is '%.200s'",
-                                line->item, task->item);
+            runner__text_str(&why, "it is about the item '");
+            runner__text_start(&why, line->item, ITEM_SHOWN_MAX);
+            runner__text_str(&why, "', this process is '");
+            runner__text_start(&why, task->item, ITEM_SHOWN_MAX);
+            runner__text_str(&why, "'");
             runner__events_refuse(&task->events, why.data);
             runner__text_free(&why);
         }

@@ -174,6 +174,19 @@ void runner__text_utf8(runner__text *t, const char *data, size_t size)
     runner__text_add(t, data + from, i - from);
 }
 
+void runner__text_start(runner__text *t, const char *s, size_t size_max)
+{
+    if (strnlen(s, size_max + 1) <= size_max) {
+        runner__text_str(t, s);
+        return;
+    }
+    while (size_max > 0 && ((unsigned char)s[size_max] & 0xc0) == 0x80) {
+        size_max--;
+    }
+    runner__text_add(t, s, size_max);
+    runner__text_str(t, "…");
+}
+
 void runner__text_clear(runner__text *t)
 {
     t->size = 0;

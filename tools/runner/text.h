@@ -31,6 +31,9 @@ void runner__text_format(runner__text *t, const char *format, ...)
 void runner__text_json(runner__text *t, const char *data, size_t size);
 /* Adds the bytes as valid UTF-8: what is not becomes \xNN, and NUL becomes \x00. */
 void runner__text_utf8(runner__text *t, const char *data, size_t size);
+/* Adds a string that is valid UTF-8; of a longer one its first characters, at most size_max bytes,
+ * and "…". */
+void runner__text_start(runner__text *t, const char *s, size_t size_max);
 void runner__text_clear(runner__text *t); /* keeps the memory */
 void runner__text_free(runner__text *t);
 char *runner__text_take(runner__text *t); /* the caller's to free(); "" where nothing was added */
