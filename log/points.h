@@ -22,7 +22,7 @@
     X(OPEN_EXAMINED, "open.examined")   /* the log's end is judged */                              \
     X(OPEN_UNLINKED, "open.unlinked")   /* the log files kept aside are gone */                    \
     X(RECOVER_ROWS, "recover.rows")     /* one lineage's derived rows are made up for */           \
-    X(RECOVER_BEGIN, "recover.begin")   /* all rows are; runs left running come next (L08) */      \
+    X(RECOVER_BEGIN, "recover.begin")   /* all rows are; runs left running come next */            \
     X(RECOVER_RUN, "recover.run")       /* one of them is suspended */                             \
     X(RECOVER_END, "recover.end")                                                                  \
     X(APPEND_BEGIN, "append.begin")     /* before anything is in the batch */                      \
