@@ -31,4 +31,7 @@ ratoon_status ratoon__executor_lock(const char *store_path, ratoon_id executor, 
 void ratoon__executor_unlock(const char *store_path, ratoon_id executor, int fd); /* removes it */
 /* True where the executor's lock can be taken or its file is gone. */
 bool ratoon__executor_is_gone(const char *store_path, ratoon_id executor);
+/* Removes the files of locks that nobody holds: of executors that died when they executed nothing,
+ * whom nobody looks for. */
+void ratoon__executors_sweep(const char *store_path);
 #endif

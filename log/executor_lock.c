@@ -6,6 +6,7 @@
 #include "log/monotonic.h"
 #include "log/store_holder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -175,4 +176,31 @@ bool ratoon__executor_is_gone(const char *store_path, ratoon_id executor)
     }
     close(folder);
     return gone;
+}
+
+void ratoon__executors_sweep(const char *store_path)
+{
+    const int folder = open_folder(store_path, false);
+    const int listed = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = listed < 0 ? NULL : fdopendir(listed);
+    const struct dirent *entry;
+    while (entries != NULL && (entry = readdir(entries)) != NULL) {
+        const int fd = entry->d_name[0] == '.'
+                           ? -1
+                           : openat(folder, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0 && lock_file(fd, LOCK_SH) == 0) {
+            (void)unlinkat(folder, entry->d_name, 0);
+        }
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    if (entries != NULL) {
+        closedir(entries);
+    } else if (listed >= 0) {
+        close(listed);
+    }
+    if (folder >= 0) {
+        close(folder);
+    }
 }

@@ -1,13 +1,10 @@
 #include "log/folder.h"
 
-#include "log/points.h"
 #include "log/store_holder.h"
-#include "log/witness.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +15,7 @@
 static const char *const subfolders[] = {"executors", "output", "work", "locks"};
 enum { SUBFOLDERS = sizeof subfolders / sizeof subfolders[0], FORMAT_FILE_MAX = 256 };
 
-static const char format_line[] = "ratoon store\n";
+static const char format_line[] = RATOON__FOLDER_FORMAT_LINE;
 
 ratoon_status ratoon__fail_errno(ratoon_error *error, ratoon_status code, const char *what,
                                  const char *path)
@@ -43,9 +40,9 @@ char *ratoon__path_join(const char *folder, const char *name)
     return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
 }
 
-/* ---- creating ---- */
+/* ---- shape ---- */
 
-static ratoon_status make_subfolders(const char *path, ratoon_error *error)
+ratoon_status ratoon__folder_mend(const char *path, ratoon_error *error)
 {
     for (size_t i = 0; i < SUBFOLDERS; i++) {
         char *folder = ratoon__path_join(path, subfolders[i]);
@@ -62,106 +59,6 @@ static ratoon_status make_subfolders(const char *path, ratoon_error *error)
         }
     }
     return RATOON_OK;
-}
-
-ratoon_status ratoon__folder_mend(const char *path, ratoon_error *error)
-{
-    return make_subfolders(path, error);
-}
-
-static ratoon_status sync_parent(const char *path, ratoon_error *error)
-{
-    const char *slash = strrchr(path, '/');
-    char *parent = slash == NULL   ? strdup(".")
-                   : slash == path ? strdup("/")
-                                   : strndup(path, (size_t)(slash - path));
-    if (parent == NULL) {
-        return no_memory(error);
-    }
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ratoon_status status = RATOON_OK;
-    if (fd < 0 || fsync(fd) != 0) {
-        status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't sync the folder", parent);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    free(parent);
-    return status;
-}
-
-static ratoon_status fill_folder(const char *folder,
-                                 ratoon_status (*fill)(void *ctx, const char *folder,
-                                                       ratoon_error *error),
-                                 void *ctx, ratoon_error *error)
-{
-    ratoon_status status = make_subfolders(folder, error);
-    if (status == RATOON_OK) {
-        status = ratoon__witness_create(folder, error);
-    }
-    if (status == RATOON_OK) {
-        status = fill(ctx, folder, error);
-    }
-    if (status == RATOON_OK) {
-        char *path = ratoon__path_join(folder, "format");
-        char text[64];
-        int size = snprintf(text, sizeof text, "%sformat %d\n", format_line, RATOON__FOLDER_FORMAT);
-        status =
-            path == NULL ? no_memory(error) : ratoon__file_write(path, text, (size_t)size, error);
-        free(path);
-    }
-    if (status == RATOON_OK) {
-        status = ratoon__tree_sync(folder, error);
-    }
-    return status;
-}
-
-ratoon_status ratoon__folder_create(const char *path,
-                                    ratoon_status (*fill)(void *ctx, const char *folder,
-                                                          ratoon_error *error),
-                                    void *ctx, ratoon_error *error)
-{
-    static _Atomic unsigned counter; /* two threads may create two stores in one place */
-    size_t size = strlen(path);
-    while (size > 1 && path[size - 1] == '/') {
-        size--;
-    }
-    char *name = strndup(path, size); /* without the slashes at its end */
-    char *folder = NULL;
-    if (name == NULL || asprintf(&folder, "%s.creating-%d-%u", name, (int)getpid(),
-                                 atomic_fetch_add(&counter, 1)) < 0) {
-        free(name);
-        return no_memory(error);
-    }
-    struct stat there;
-    ratoon_status status = RATOON_OK;
-    if (lstat(name, &there) == 0) {
-        status = ratoon__fail(error, RATOON_ERR_EXISTS, "there is something at %s already", name);
-    } else if (mkdir(folder, S_IRWXU) != 0) {
-        status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't make the folder", folder);
-    } else {
-        ratoon__at(RATOON__POINT_CREATE_FOLDER);
-        status = fill_folder(folder, fill, ctx, error);
-        ratoon__at(RATOON__POINT_CREATE_FILLED);
-        if (status == RATOON_OK && renameat2(AT_FDCWD, folder, AT_FDCWD, name, RENAME_NOREPLACE)) {
-            /* File systems that lack the flag say EINVAL; the look at the name above must do. */
-            if (errno == EEXIST) {
-                status = ratoon__fail(error, RATOON_ERR_EXISTS, "there is something at %s already",
-                                      name);
-            } else if (errno != EINVAL || rename(folder, name) != 0) {
-                status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't make the store", name);
-            }
-        }
-        ratoon__at(RATOON__POINT_CREATE_RENAMED);
-        if (status == RATOON_OK) {
-            status = sync_parent(name, error);
-        } else {
-            ratoon__tree_remove(folder);
-        }
-    }
-    free(folder);
-    free(name);
-    return status;
 }
 
 /* ---- opening ---- */

@@ -17,6 +17,7 @@
 #include "core/mem.h"
 
 #define RATOON__FOLDER_FORMAT 1
+#define RATOON__FOLDER_FORMAT_LINE "ratoon store\n"
 #define RATOON__BALLAST_MIN (4u << 20)
 /* An append is refused while less than this would be left on the disk. */
 #define RATOON__ROOM_MIN (8u << 20)
@@ -28,7 +29,7 @@ char *ratoon__path_join(const char *folder, const char *name); /* free(); NULL: 
 
 /* Makes the folder: `fill` (its path is absolute where `path` is) puts the rest (db) into a
  * temporary one beside it, which is then synced and renamed into place. EXISTS where there is
- * anything of that name. */
+ * anything of that name. What others of that name left when they died is removed. */
 ratoon_status ratoon__folder_create(const char *path,
                                     ratoon_status (*fill)(void *ctx, const char *folder,
                                                           ratoon_error *error),

@@ -212,6 +212,18 @@ void ratoon__leftovers_forget(const char *store_path, ratoon_id lineage)
     free(path);
 }
 
+/* A note that was never finished: nobody writes one while the folder is locked. */
+static void remove_unfinished(DIR *folder, const char *name)
+{
+    static const char suffix[] = ".new";
+    const size_t size = strlen(name);
+    if (size > sizeof suffix && strcmp(name + size - (sizeof suffix - 1), suffix) == 0 &&
+        flock(dirfd(folder), LOCK_EX | LOCK_NB) == 0) {
+        (void)unlinkat(dirfd(folder), name, 0);
+        (void)flock(dirfd(folder), LOCK_UN);
+    }
+}
+
 ratoon_status ratoon__leftovers_list(const char *store_path, ratoon_id **out, size_t *count,
                                      ratoon_error *error)
 {
@@ -231,7 +243,9 @@ ratoon_status ratoon__leftovers_list(const char *store_path, ratoon_id **out, si
     const struct dirent *entry;
     while (status == RATOON_OK && folder != NULL && (entry = readdir(folder)) != NULL) {
         ratoon_id lineage;
-        if (ratoon_id_parse(entry->d_name, &lineage) == RATOON_OK && !run_add(&list, lineage)) {
+        if (ratoon_id_parse(entry->d_name, &lineage) != RATOON_OK) {
+            remove_unfinished(folder, entry->d_name);
+        } else if (!run_add(&list, lineage)) {
             status = no_memory(error);
         }
     }

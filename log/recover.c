@@ -281,6 +281,7 @@ ratoon_status ratoon__on_owner(void *store, ratoon__driver *owned, ratoon_error 
     if (status == RATOON_OK) {
         ratoon__at(RATOON__POINT_RECOVER_BEGIN);
         status = ratoon__recover_runs(s, owned, (ratoon_id){{0}}, error);
+        ratoon__executors_sweep(s->path);
         ratoon__at(RATOON__POINT_RECOVER_END);
     }
     return status;
