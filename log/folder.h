@@ -55,6 +55,9 @@ typedef struct ratoon__logs {
 } ratoon__logs;
 ratoon_status ratoon__logs_link(const char *path, ratoon__logs *logs, ratoon_error *error);
 void ratoon__logs_unlink(const char *path);
+/* Links the database's other files to the same place (false: can't be done). */
+bool ratoon__files_link(const char *path);
+#define RATOON__LOGS_LINKED "opening" /* that place */
 /* The time of day for a name: "20240131T235959.123456Z". */
 enum { RATOON__STAMP_SIZE = 40 };
 void ratoon__folder_stamp(char stamp[RATOON__STAMP_SIZE]);

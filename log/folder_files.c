@@ -18,7 +18,7 @@
 
 enum { TREE_FILES_MAX = 16 };
 
-static const char links_name[] = "opening"; /* where linked log files wait for the verdict */
+static const char links_name[] = RATOON__LOGS_LINKED; /* where they wait for the verdict */
 
 static ratoon_status no_memory(ratoon_error *error)
 {
@@ -178,7 +178,7 @@ static bool copy_file(const char *from, const char *to)
 
 /* RocksDB never writes to a log file that it did not begin itself since it was opened, so a link
  * keeps what it held. */
-static bool link_logs(const char *db, const char *links, ratoon__logs *logs)
+static bool link_files(const char *db, const char *links, const char *ending, ratoon__logs *logs)
 {
     DIR *folder = opendir(db);
     if (folder == NULL) {
@@ -190,7 +190,7 @@ static bool link_logs(const char *db, const char *links, ratoon__logs *logs)
     const struct dirent *entry;
     while (linked && (entry = readdir(folder)) != NULL) {
         const char *dot = strrchr(entry->d_name, '.');
-        if (dot == NULL || strcmp(dot, ".log") != 0) {
+        if (dot == NULL || strcmp(dot, ending) != 0) {
             continue;
         }
         char *from = ratoon__path_join(db, entry->d_name);
@@ -224,7 +224,7 @@ ratoon_status ratoon__logs_link(const char *path, ratoon__logs *logs, ratoon_err
         status = no_memory(error);
     } else {
         ratoon__tree_remove(links);
-        if (mkdir(links, S_IRWXU) != 0 || !link_logs(db, links, logs)) {
+        if (mkdir(links, S_IRWXU) != 0 || !link_files(db, links, ".log", logs)) {
             status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't keep the log files", links);
             ratoon__tree_remove(links);
         }
@@ -232,6 +232,18 @@ ratoon_status ratoon__logs_link(const char *path, ratoon__logs *logs, ratoon_err
     free(links);
     free(db);
     return status;
+}
+
+bool ratoon__files_link(const char *path)
+{
+    ratoon__logs ignored = {0};
+    char *db = ratoon__path_join(path, "db");
+    char *links = ratoon__path_join(path, links_name);
+    const bool linked = db != NULL && links != NULL && link_files(db, links, ".sst", &ignored) &&
+                        link_files(db, links, ".blob", &ignored);
+    free(links);
+    free(db);
+    return linked;
 }
 
 void ratoon__logs_unlink(const char *path)

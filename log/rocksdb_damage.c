@@ -95,8 +95,12 @@ ratoon_status ratoon__rocks_open_proven(ratoon__rocks *r, ratoon_error *error)
     ratoon__logs logs = {0};
     ratoon_status status = ratoon__logs_link(r->path, &logs, &why);
     if (status == RATOON_OK) {
+        bool mended;
         ratoon__at(RATOON__POINT_OPEN_LINKED);
-        status = ratoon__rocks_recover(r, &why); /* which removes nothing where it fails */
+        status = ratoon__rocks_recover(r, &mended, &why); /* which removes nothing where it fails */
+        if (mended) {
+            logs = (ratoon__logs){.bytes = UINT64_MAX, .later_bytes = UINT64_MAX};
+        }
     }
     if (status == RATOON_OK) {
         ratoon__at(RATOON__POINT_OPEN_RECOVERED);

@@ -287,8 +287,9 @@ void ratoon__rocks_keeper_stop(ratoon__rocks *r); /* once it has ended what it d
 ratoon_status ratoon__rocks_open_proven(ratoon__rocks *r, ratoon_error *error);
 
 /* ---- rocksdb_open.c ---- */
-/* Opens the database with all, else with as much of the log as there is before its first flaw. */
-ratoon_status ratoon__rocks_recover(ratoon__rocks *r, ratoon_error *error);
+/* Opens the database with all, else with as much of the log as there is before its first flaw.
+ * *mended: only once the list of its files was cut; that all is there is to be proven. */
+ratoon_status ratoon__rocks_recover(ratoon__rocks *r, bool *mended, ratoon_error *error);
 void ratoon__rocks_close_db(ratoon__rocks *r);
 void ratoon__rocks_close(ratoon__driver *d);
 

@@ -3,6 +3,7 @@
 #include "log/rocksdb_impl.h"
 
 #include "log/folder.h"
+#include "log/manifest.h"
 #include "log/points.h"
 
 #include <rocksdb/c.h>
@@ -162,11 +163,9 @@ ratoon_status ratoon__rocksdb_create(const char *path, ratoon_error *error)
 
 /* ---- opening ---- */
 
-ratoon_status ratoon__rocks_recover(ratoon__rocks *r, ratoon_error *error)
+/* Opens it with all, else with as much of the log as there is before its first flaw. */
+static char *open_as_found(ratoon__rocks *r)
 {
-    if (ratoon__folder_room(r->path) < LOGS_SIZE_MAX + (uint64_t)RATOON__ROOM_MIN) {
-        ratoon__ballast_set(r->path, 0); /* reading the log back needs room */
-    }
     char *message = NULL;
     r->db = open_db(r->path, RECOVER_ALL, false, r->family, &message);
     if (message != NULL && strncmp(message, "Corruption", 10) == 0) {
@@ -174,6 +173,28 @@ ratoon_status ratoon__rocks_recover(ratoon__rocks *r, ratoon_error *error)
         rocksdb_free(message);
         message = NULL;
         r->db = open_db(r->path, RECOVER_TO_FLAW, false, r->family, &message);
+    }
+    return message;
+}
+
+ratoon_status ratoon__rocks_recover(ratoon__rocks *r, bool *mended, ratoon_error *error)
+{
+    if (ratoon__folder_room(r->path) < LOGS_SIZE_MAX + (uint64_t)RATOON__ROOM_MIN) {
+        ratoon__ballast_set(r->path, 0); /* reading the log back needs room */
+    }
+    *mended = false;
+    char *message = open_as_found(r);
+    if (message != NULL && strncmp(message, "Corruption", 10) == 0 &&
+        ratoon__manifest_mend(r->path)) {
+        char *still = open_as_found(r);
+        *mended = still == NULL;
+        if (still != NULL) {
+            ratoon__manifest_unmend(r->path);
+            rocksdb_free(still);
+        } else {
+            rocksdb_free(message);
+            message = NULL;
+        }
     }
     if (message == NULL) {
         return RATOON_OK;
