@@ -2,10 +2,11 @@
 
 PRESET ?= release
 JOBS ?= 2
+EVENTS ?= 10000000
 PREFIX ?= /usr/local
 BUILD := build/$(PRESET)
 
-.PHONY: build deps check-deps run test bench install format check-format clean help
+.PHONY: build deps check-deps run test bench bench-quick bench-scale install format check-format clean help
 
 build: check-deps  ## build the library and the command (release)
 	@cmake --preset $(PRESET) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
@@ -26,9 +27,17 @@ test: deps  ## build and run all tests
 	@$(MAKE) --no-print-directory build
 	@ctest --preset $(PRESET) -j$(JOBS)
 
-bench: deps  ## build and run the benchmarks at full size
+bench: deps  ## all benchmarks at full size, with their peers: bench/results (30 minutes)
+	@bench/packages
 	@$(MAKE) --no-print-directory build
-	@set -e; for b in $(BUILD)/bench/*_bench; do [ -x "$$b" ] || continue; echo "== $$b"; "$$b"; done
+	@bench/run --build "$(CURDIR)/$(BUILD)" $(BENCH)
+
+bench-quick:  ## the same with less of everything (8 minutes)
+	@$(MAKE) --no-print-directory bench BENCH="--quick $(BENCH)"
+
+bench-scale:  ## only the large store (10 M events); EVENTS=100000000 for a larger one
+	@$(MAKE) --no-print-directory bench \
+	    BENCH="--only scale --events $(EVENTS) --out $(BUILD)/bench/scale $(BENCH)"
 
 install: build  ## install to PREFIX (default /usr/local), below DESTDIR if set
 	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"

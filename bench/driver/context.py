@@ -62,6 +62,10 @@ class Context:
         self.add(dict(bench=bench, part=part, side=side, repeat=repeat, point=point,
                       metrics=metrics, **more))
 
+    @staticmethod
+    def parse(line):
+        return json.loads(line)
+
     def lines(self, command, timeout=1800, env=None, **more):
         """Runs a command and takes the samples it prints. What it says on stderr is kept for the
         message where it fails."""

@@ -20,13 +20,14 @@ def binaries():
 
 
 class Server:
-    """Started by __enter__; gives its connection string."""
+    """Runs while it is entered. why_not: None, or why there is none."""
 
     def __init__(self, folder):
         self.bin = binaries()
         self.folder = os.path.join(folder, "pg")
         self.process = None
         self.prefix = []
+        self.why_not = None
 
     def _as_user(self, user):
         if os.geteuid() == 0:
@@ -34,6 +35,15 @@ class Server:
                            "--clear-groups"]
 
     def __enter__(self):
+        try:
+            self._start()
+        except (OSError, KeyError, subprocess.CalledProcessError) as error:
+            said = getattr(error, "stderr", None)
+            self.why_not = f"no server could be started: {error} {said.decode() if said else ''}"
+            self.__exit__()
+        return self
+
+    def _start(self):
         if self.bin is None:
             raise FileNotFoundError("PostgreSQL is not installed (package postgresql-15)")
         os.mkdir(self.folder, 0o700)
@@ -55,7 +65,6 @@ class Server:
         self.process = data
         subprocess.run(self.prefix + [f"{self.bin}/createdb", "-h", self.folder, "-U", "bench",
                                       "bench"], **quiet)
-        return self
 
     @property
     def conninfo(self):
