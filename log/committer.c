@@ -414,6 +414,7 @@ ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon
             (void)ratoon__fail(&failure, status, "%s", ratoon_status_text(status));
         }
     }
+    ratoon__at(RATOON__POINT_COMMIT_ANSWER);
     bool undone = false;
     for (n = 0; n < count; n++) {
         ratoon__request *r = g.slots[n].request;
