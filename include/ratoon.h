@@ -937,6 +937,54 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_verify(ratoon_store *store, rato
                                                        ratoon_buffer *json, size_t *problems,
                                                        ratoon_error *error);
 
+/* ------------------------------------------------------------------ seals (Q02) */
+
+/* A seal fixes what a store holds at a moment: the last commit of every lineage, under one root,
+ * signed with Ed25519 (RFC 8032). Kept elsewhere, it later shows history that was cut off at its
+ * end, lineages that were removed, and chains that were rewritten from one end to the other. It is
+ * a text file and beside it, as NAME.sig, the 64 bytes of its signature; docs/auditing.md tells how
+ * to check both without ratoon. */
+
+/* Makes a pair of keys, as PEM files that openssl reads: the secret one in `path`, mode 0600, the
+ * public one in `path`.pub. EXISTS where either is there: nothing is overwritten. IO. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_seal_keygen(const char *path, ratoon_error *error);
+
+/* Seals the store as it is when the call begins, and syncs it first, whatever its durability mode.
+ * A lineage that is deleted meanwhile stands in the seal as deleted. The store is not verified.
+ * path: of the seal, which must not be there, nor `path`.sig. key_path: of the secret key; NULL:
+ * seal.key in the store's folder, which is made where it isn't there. *json: {"schema":1,"seal":
+ * {"time","position","lineages","root","key","file"}}; free the buffer. USAGE (no such key),
+ * EXISTS, IO, LIMIT_EXCEEDED (over 1 GiB, ten million lineages). */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_seal(ratoon_store *store, const char *path,
+                                                     const char *key_path, ratoon_buffer *json,
+                                                     ratoon_error *error);
+
+typedef struct ratoon_verify_options {
+    size_t struct_size;
+    ratoon_id run;    /* all zero: the whole store, else the lineage of this run */
+    const char *seal; /* path of a seal, NULL: none */
+    const char *key;  /* path of the public key of who must have signed it. NULL: that which the
+                         seal names, which proves nothing about who did */
+} ratoon_verify_options;
+#define RATOON_VERIFY_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        .struct_size = sizeof(ratoon_verify_options)                                               \
+    }
+/* As ratoon_verify(), and whether the store still holds what was sealed. A seal whose signature is
+ * wrong is a problem, too, and the store is then verified without it. Where it is right, the report
+ * has "seal" and "notices": among these are lineages that were deleted since by R20, each with its
+ * mark. USAGE: no such seal or key. NOT_FOUND. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_verify_with(ratoon_store *store,
+                                                            const ratoon_verify_options *options,
+                                                            ratoon_buffer *json, size_t *problems,
+                                                            ratoon_error *error);
+
+/* The bytes of a commit of the run's lineage, as they are in the log and in the digest chain:
+ * commit `number`, from 1. Free the buffer. NOT_FOUND. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_commit_bytes(ratoon_store *store, ratoon_id run,
+                                                             uint64_t number, ratoon_buffer *out,
+                                                             ratoon_error *error);
+
 /* ------------------------------------------------------------------ export and import (R18) */
 
 /* X(NAME, value, name): formats of an export. Only JSONL can be imported. */

@@ -375,6 +375,7 @@ static const ratoon__driver_ops socket_ops = {
     .name = "socket",
     .append = socket_append,
     .head = socket_head,
+    .heads = ratoon__socket_heads,
     .read = socket_read,
     .tail = socket_tail,
     .end = socket_end,
