@@ -60,6 +60,8 @@ ratoon_status runner__try(runner__executor *x, ratoon_op *ops, size_t count)
     ratoon_error error = {0};
     ratoon_status status =
         ratoon_run_apply(x->facts.store, x->facts.run, x->epoch, ops, count, &error);
+    /* It may have waited for the disk: back-off, time-outs and heartbeats count from now. */
+    uv_update_time(&x->loop);
     if (status == RATOON_OK) {
         return status;
     }

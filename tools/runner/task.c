@@ -329,6 +329,7 @@ runner__task *runner__task_start(runner__attempt *a, const char *item, runner__s
     task->item = runner__strdup(item);
     task->events.fd = -1;
     task->started_ns = uv_hrtime();
+    uv_update_time(&a->x->loop); /* what it gets may have been long on its way */
     task->heard_ms = uv_now(&a->x->loop);
     if (item == NULL) {
         task->folder = runner__strdup(a->folder);

@@ -1,32 +1,101 @@
-/* `verify`: the store, and what a seal says of it. */
+/* `explain` and `verify`. */
 #include "tools/ratoon/command.h"
 #include "tools/ratoon/doc.h"
 #include "tools/ratoon/table.h"
-#include "tools/ratoon/text.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void seal_print(const json_t *document)
+/* One cause, as a sentence. */
+static char *because_text(const json_t *because)
 {
-    const json_t *seal = doc_member(document, "seal");
-    char when[TEXT_TIME_MAX];
+    const char *kind = doc_string(because, "kind");
+    const char *name = doc_string(because, "name");
+    char *before = doc_text(json_object_get(because, "old"));
+    char *after = doc_text(json_object_get(because, "new"));
+    char *change = text_format("%s%s%s%s", *before != '\0' || *after != '\0' ? ": " : "", before,
+                               *before != '\0' && *after != '\0' ? " -> " : "", after);
+    static const struct {
+        const char *kind, *words;
+    } known[] = {
+        {"request", "the request"},
+        {"parameter", "a parameter changed: "},
+        {"edit", "a value of the state was replaced: "},
+        {"upstream", "a stage before it was executed: "},
+        {"pipeline", "the pipeline changed"},
+        {"not_done", "it was not done before"},
+        {"items", "some of its items were not done"},
+        {"first_run", "it is the first run of its lineage"},
+    };
+    const char *words = kind;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        words = strcmp(known[i].kind, kind) == 0 ? known[i].words : words;
+    }
+    const size_t length = strlen(words);
+    const bool open = length > 0 && words[length - 1] == ' ';
+    /* Where words end with a blank the name completes the sentence, else it is an addition. */
+    char *text = text_format("%s%s%s%s%s", words, *name != '\0' && !open ? " (" : "", name,
+                             *name != '\0' && !open ? ")" : "", change);
+    free(before);
+    free(after);
+    free(change);
+    return text;
+}
+
+static void explain_print(const json_t *explained)
+{
     size_t i;
-    json_t *notice;
-    if (seal == NULL) {
-        return;
-    }
-    json_array_foreach(json_object_get(document, "notices"), i, notice)
+    json_t *because;
+    text_put_string(stdout, doc_string(explained, "stage"));
+    printf(" of run %s is %s: %s\n", doc_string(explained, "run"), doc_string(explained, "status"),
+           doc_true(explained, "ran") ? "it was executed in this run, because"
+                                      : "it was not executed in this run");
+    json_array_foreach(json_object_get(explained, "because"), i, because)
     {
-        printf("notice: lineage %s: ", doc_string(notice, "lineage"));
-        text_put_string(stdout, doc_string(notice, "message"));
+        char *text = because_text(because);
+        fputs("  - ", stdout);
+        text_put_string(stdout, text);
         putchar('\n');
+        free(text);
     }
-    fputs("seal ", stdout);
-    text_put_string(stdout, doc_string(seal, "file"));
-    printf(" of %s over %" PRIu64 " lineages, signed by %s\n",
-           text_time(doc_time(seal, "time"), when), doc_number(seal, "lineages"),
-           doc_string(seal, "key"));
+    const json_t *parent = doc_member(explained, "parent");
+    if (parent != NULL) {
+        const char *status = doc_string(parent, "status");
+        printf("in its parent %s it %s%s\n", doc_string(parent, "run"),
+               *status != '\0' ? "is " : "does not exist", status);
+    }
+}
+
+int command_explain(app *a, const args *in)
+{
+    ratoon_id run;
+    int code = app_open_store(a);
+    if (code < 0) {
+        code = app_find_run(a, args_at(in, 0), &run);
+    }
+    if (code >= 0) {
+        return code;
+    }
+    ratoon_buffer json = {0};
+    ratoon_error error = {0};
+    error.code = ratoon_doc_explain(a->store, run, args_at(in, 1), &json, &error);
+    if (error.code != RATOON_OK) {
+        return app_fail(a, &error);
+    }
+    code = EXIT_DONE;
+    if (a->json) {
+        doc_print(&json);
+    } else {
+        json_t *document = doc_parse(a, json.data, json.size);
+        code = document == NULL ? EXIT_DAMAGED : EXIT_DONE;
+        if (document != NULL) {
+            explain_print(json_object_get(document, "explain"));
+        }
+        json_decref(document);
+    }
+    ratoon_buffer_free(&json);
+    return code;
 }
 
 static void verify_print(const app *a, const json_t *document)
@@ -49,7 +118,6 @@ static void verify_print(const app *a, const json_t *document)
         table_set(&t, line, 3, doc_string(problem, "message"));
     }
     table_close(&t, "");
-    seal_print(document);
     const size_t count = json_array_size(problems);
     printf("verified %" PRIu64 " lineages, %" PRIu64 " commits, %" PRIu64 " events, %" PRIu64
            " values: ",
@@ -70,13 +138,13 @@ static void add_problem(json_t *document, const char *message)
     json_array_insert_new(json_object_get(document, "problems"), 0, problem);
 }
 
-static json_t *verify_document(const app *a, const ratoon_verify_options *options, int *code)
+static json_t *verify_document(const app *a, ratoon_id run, int *code)
 {
     ratoon_buffer json = {0};
     size_t problems = 0;
     ratoon_error error = {0};
     json_t *document = NULL;
-    error.code = ratoon_verify_with(a->store, options, &json, &problems, &error);
+    error.code = ratoon_verify(a->store, run, &json, &problems, &error);
     if (error.code == RATOON_OK) {
         document = doc_parse(a, json.data, json.size);
         ratoon_buffer_free(&json);
@@ -112,32 +180,20 @@ static int accept_loss(app *a)
 int command_verify(app *a, const args *in)
 {
     const char *spec = args_get(in, "run");
-    ratoon_verify_options options = RATOON_VERIFY_OPTIONS_INIT;
-    options.seal = args_get(in, "seal");
-    options.key = args_get(in, "key");
-    if (options.key != NULL && options.seal == NULL) {
-        return app_error(a, RATOON_ERR_USAGE, NULL, "--key goes with --seal");
-    }
+    ratoon_id run = {0};
     int code = args_has(in, "accept-loss") ? accept_loss(a) : -1;
     if (code < 0) {
         code = app_open_store(a);
     }
     if (code < 0 && spec != NULL) {
-        code = app_find_run(a, spec, &options.run);
+        code = app_find_run(a, spec, &run);
     }
     if (code >= 0) {
         return code;
     }
-    json_t *document = verify_document(a, &options, &code);
+    json_t *document = verify_document(a, run, &code);
     if (document == NULL) {
         return code;
-    }
-    const json_t *seal = doc_member(document, "seal");
-    if (seal != NULL && strcmp(doc_string(seal, "signer"), "trusted") != 0) {
-        app_warn(a,
-                 "the seal is signed by the key %s, and nothing says whose that is: give the "
-                 "signer's public key with --key",
-                 doc_string(seal, "key"));
     }
     const bool sound = json_array_size(json_object_get(document, "problems")) == 0;
     if (a->json) {
