@@ -9,10 +9,6 @@ def append(c):
     c.bench("append")
 
 
-def requests_in_flight(c):
-    c.bench("async")
-
-
 def replay(c):
     c.bench("replay")
 
@@ -36,7 +32,6 @@ def step(c):
 
 STEPS = {
     "append": append,
-    "async": requests_in_flight,
     "steps": step,
     "replay": replay,
     "branch": branch,
@@ -49,5 +44,5 @@ STEPS = {
 
 def missing(c):
     """Programs that this step list needs and that were not built."""
-    names = ("append", "async", "steps", "replay", "branch", "verify", "feed", "scale")
+    names = ("append", "steps", "replay", "branch", "verify", "feed", "scale")
     return [n for n in names if not os.access(c.program(n), os.X_OK)]
