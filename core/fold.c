@@ -200,6 +200,34 @@ static ratoon_status check_commit(const ratoon__lineage *l, const ratoon__commit
     return RATOON_OK;
 }
 
+static uint32_t runs_created(const ratoon__commit *commit, size_t events)
+{
+    uint32_t created = 0;
+    for (size_t i = 0; i < events; i++) {
+        created += commit->events[i].type == RATOON__EVENT_RUN_CREATED ? 1 : 0;
+    }
+    return created;
+}
+
+/* Folds into a version that only the fold sees. */
+static ratoon_status fold_events(ratoon__lineage *l, const ratoon__commit *commit, size_t events,
+                                 ratoon_error *error)
+{
+    ratoon__folding f = {.l = l, .time_us = commit->time_us, .error = error};
+    for (size_t i = 0; i < events; i++) {
+        f.event = commit->first_event + i;
+        const ratoon_status status = fold_event(&f, &commit->events[i]);
+        if (status != RATOON_OK) {
+            return status;
+        }
+    }
+    if (events > 0) {
+        l->events = commit->first_event + events - 1;
+        l->last_time_us = commit->time_us;
+    }
+    return RATOON_OK;
+}
+
 ratoon_status ratoon__fold_part(const ratoon__lineage *l, const ratoon__commit *commit,
                                 size_t events, ratoon__lineage **out, ratoon_error *error)
 {
@@ -208,28 +236,16 @@ ratoon_status ratoon__fold_part(const ratoon__lineage *l, const ratoon__commit *
         return status;
     }
     events = events > commit->events_count ? commit->events_count : events;
-    uint32_t created = 0;
-    for (size_t i = 0; i < events; i++) {
-        created += commit->events[i].type == RATOON__EVENT_RUN_CREATED ? 1 : 0;
-    }
-    ratoon__folding f = {.time_us = commit->time_us, .error = error};
-    f.l = ratoon__lineage_copy(l, created);
-    if (f.l == NULL) {
+    ratoon__lineage *copy = ratoon__lineage_copy(l, runs_created(commit, events));
+    if (copy == NULL) {
         return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "no memory for lineage %I", &l->id);
     }
-    for (size_t i = 0; i < events && status == RATOON_OK; i++) {
-        f.event = commit->first_event + i;
-        status = fold_event(&f, &commit->events[i]);
-    }
+    status = fold_events(copy, commit, events, error);
     if (status != RATOON_OK) {
-        ratoon__lineage_unref(f.l);
+        ratoon__lineage_unref(copy);
         return status;
     }
-    if (events > 0) {
-        f.l->events = commit->first_event + events - 1;
-        f.l->last_time_us = commit->time_us;
-    }
-    *out = f.l;
+    *out = copy;
     return RATOON_OK;
 }
 
@@ -244,4 +260,33 @@ ratoon_status ratoon__fold(const ratoon__lineage *l, const ratoon__commit *commi
         *out = folded;
     }
     return status;
+}
+
+ratoon_status ratoon__fold_into(ratoon__lineage **l, const ratoon__commit *commit,
+                                const ratoon_digest *digest, ratoon_error *error)
+{
+    ratoon__lineage *given = *l;
+    ratoon__lineage *folded = NULL;
+    ratoon_status status;
+    if (!ratoon__lineage_is_ours(given) || runs_created(commit, commit->events_count) > 0) {
+        status = ratoon__fold(given, commit, digest, &folded, error);
+        if (status == RATOON_OK) {
+            ratoon__lineage_unref(given);
+            *l = folded;
+        }
+        return status;
+    }
+    status = check_commit(given, commit, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    status = fold_events(given, commit, commit->events_count, error);
+    if (status != RATOON_OK) { /* half of it may be in */
+        ratoon__lineage_unref(given);
+        *l = NULL;
+        return status;
+    }
+    given->head = commit->number;
+    given->head_digest = *digest;
+    return RATOON_OK;
 }

@@ -94,6 +94,20 @@ void ratoon__arena_free(ratoon__arena *a)
     *a = (ratoon__arena){0};
 }
 
+void ratoon__arena_reset(ratoon__arena *a)
+{
+    arena_block *kept = a->first;
+    if (kept == NULL || kept->size > BLOCK_SIZE_MAX) {
+        ratoon__arena_free(a);
+        return;
+    }
+    a->first = kept->next;
+    ratoon__arena_free(a);
+    kept->next = NULL;
+    kept->used = 0;
+    a->first = kept;
+}
+
 /* Room for `more` bytes and a NUL. */
 static bool buf_reserve(ratoon__buf *b, size_t more)
 {

@@ -21,6 +21,8 @@ void *ratoon__arena_alloc(ratoon__arena *a, size_t size);
 char *ratoon__arena_strdup(ratoon__arena *a, const char *s); /* NULL for NULL */
 void *ratoon__arena_memdup(ratoon__arena *a, const void *data, size_t size);
 void ratoon__arena_free(ratoon__arena *a); /* and makes it empty, ready for use */
+/* Makes it empty, but keeps some memory to be used again. */
+void ratoon__arena_reset(ratoon__arena *a);
 
 /* A growable byte buffer, always NUL-terminated once something was written. */
 typedef struct ratoon__buf {

@@ -67,7 +67,9 @@ bool ratoon__items_filter(const ratoon__item_map *m,
                           bool (*keep)(void *ctx, const ratoon__item *item), void *ctx,
                           ratoon__item_map **out);
 
-/* ---- stages and runs ---- */
+/* ---- lineages, stages and runs ---- */
+/* Whether the caller's reference is the only one. */
+bool ratoon__lineage_is_ours(const ratoon__lineage *l);
 ratoon__stage *ratoon__stage_new(void); /* pending */
 /* Everything but the reference count, which is 1, and for a run but its books. The copy only
  * borrows what it points to. */

@@ -187,6 +187,11 @@ void ratoon__lineage_unref(ratoon__lineage *l);
  * must be resolved. Unknown event types are passed over. */
 ratoon_status ratoon__fold(const ratoon__lineage *l, const ratoon__commit *commit,
                            const ratoon_digest *digest, ratoon__lineage **out, ratoon_error *error);
+/* The same with the caller's reference to *l, which the new version takes: where nobody else has
+ * one, *l itself becomes it, which costs a fraction. Where that fails *l stays as it was, or is
+ * gone and NULL. */
+ratoon_status ratoon__fold_into(ratoon__lineage **l, const ratoon__commit *commit,
+                                const ratoon_digest *digest, ratoon_error *error);
 /* Folds only the first `events` events of the commit; for boundaries by event number. Head and
  * digest stay those of the commit before. */
 ratoon_status ratoon__fold_part(const ratoon__lineage *l, const ratoon__commit *commit,

@@ -73,6 +73,9 @@ const char *ratoon__text_new(const char *s, bool *failed)
 
 bool ratoon__text_set(const char **at, const char *s)
 {
+    if (*at != NULL && s != NULL && strcmp(*at, s) == 0) {
+        return true; /* what is reported again and again often is */
+    }
     bool failed = false;
     const char *copy = ratoon__text_new(s, &failed);
     if (!failed) {

@@ -331,6 +331,11 @@ void ratoon__lineage_unref(ratoon__lineage *l)
     free(l);
 }
 
+bool ratoon__lineage_is_ours(const ratoon__lineage *l)
+{
+    return atomic_load_explicit(&l->refs, memory_order_acquire) == 1;
+}
+
 ratoon__run *ratoon__lineage_own_run(ratoon__lineage *l, uint32_t i)
 {
     if (!is_ours(&l->runs[i]->refs)) {

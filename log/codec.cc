@@ -2,6 +2,9 @@
  * side, part by part; exceptions end at the functions of log/codec.h. */
 #include "log/codec.h"
 
+/* What FlatBuffers would check at every step of the encoder and of reading was checked before:
+ * there is room(), and the verifier. */
+#define FLATBUFFERS_ASSERT(condition) static_cast<void>(sizeof(condition))
 #include "events_generated.h"
 
 #include <cstdint>
@@ -621,9 +624,9 @@ struct Decoder {
     void created_lists(const fb::RunCreated &from, ratoon__run_created &out);
     void body(const fb::Event &from, ratoon__event &out);
     void stage_body(const fb::Event &from, ratoon__event &out);
-    ratoon__event event(const fb::Event &from)
+    /* Into memory of zeros, because an event is large, and most of it is of run.created alone. */
+    void event(const fb::Event &from, ratoon__event &out)
     {
-        ratoon__event out = {};
         if (from.body_type() == fb::Body_NONE) {
             throw Invalid{"event without a body"};
         }
@@ -636,7 +639,14 @@ struct Decoder {
         } else {
             body(from, out);
         }
-        return out;
+    }
+    void events(TablesIn<fb::Event> from, ratoon__commit &commit)
+    {
+        auto *to = array<ratoon__event>(from->size());
+        for (flatbuffers::uoffset_t i = 0; i < from->size(); i++) {
+            event(*from->Get(i), to[i]);
+        }
+        commit.events = to;
     }
 };
 
@@ -837,8 +847,17 @@ void Decoder::stage_body(const fb::Event &from, ratoon__event &out)
     }
 }
 
-ratoon_status decode(const void *data, size_t size, ratoon__arena *arena, ratoon__commit *out,
-                     ratoon_error *error)
+/* The verifier is a tree of small templates that the compiler calls one by one unless told
+ * otherwise: inlined it takes a third of the time. */
+__attribute__((flatten)) bool verified(const uint8_t *bytes, size_t size)
+{
+    const auto tables = static_cast<flatbuffers::uoffset_t>(size / 4);
+    flatbuffers::Verifier verifier(bytes, size, 16, tables);
+    return fb::VerifyCommitBuffer(verifier);
+}
+
+__attribute__((flatten)) ratoon_status decode(const void *data, size_t size, ratoon__arena *arena,
+                                              ratoon__commit *out, ratoon_error *error)
 {
     const auto *bytes = static_cast<const uint8_t *>(data);
     if (data == nullptr || reinterpret_cast<uintptr_t>(data) % 8 != 0) {
@@ -850,9 +869,7 @@ ratoon_status decode(const void *data, size_t size, ratoon__arena *arena, ratoon
                             "not a commit: %U bytes, without the identifier %s",
                             static_cast<uint64_t>(size), fb::CommitIdentifier());
     }
-    const auto tables = static_cast<flatbuffers::uoffset_t>(size / 4);
-    flatbuffers::Verifier verifier(bytes, size, 16, tables);
-    if (!fb::VerifyCommitBuffer(verifier)) {
+    if (!verified(bytes, size)) {
         return ratoon__fail(error, RATOON_ERR_DAMAGED, "the bytes of a commit are damaged");
     }
     const fb::Commit *from = fb::GetCommit(bytes);
@@ -877,9 +894,7 @@ ratoon_status decode(const void *data, size_t size, ratoon__arena *arena, ratoon
     check_head(commit);
     if (arena != nullptr) {
         Decoder decoder{arena, size / 4};
-        decoder.list<ratoon__event, fb::Event>(
-            from->events(), &commit.events, &commit.events_count,
-            [&decoder](const fb::Event &e) { return decoder.event(e); });
+        decoder.events(from->events(), commit);
     }
     *out = commit;
     return RATOON_OK;

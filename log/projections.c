@@ -125,15 +125,19 @@ typedef struct fold_context {
     ratoon__driver *driver;
     ratoon__lineage *lineage;
     ratoon__arena arena;
-    uint64_t to; /* last commit to fold in; 0: all */
+    uint64_t to;   /* last commit to fold in; 0: all */
+    uint64_t head; /* no commit before this one is the last that is folded in */
     size_t bytes;
     ratoon_status status;
     ratoon_error *error;
 } fold_context;
 
+/* The digest of a commit is in the next one, so only that of the last one is made; whether the
+ * chain holds is for verification to say. */
 static bool fold_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
                      const void *data, size_t size)
 {
+    ratoon_digest digest = {{0}};
     fold_context *f = ctx;
     (void)position;
     (void)lineage;
@@ -141,35 +145,36 @@ static bool fold_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t n
         return false;
     }
     ratoon__commit commit;
-    ratoon_digest digest;
     f->status = ratoon__decode(f->store, f->driver, data, size, &f->arena, &commit, f->error);
     if (f->status == RATOON_OK) {
-        f->status = ratoon__sha256(data, size, &digest);
-        ratoon__lineage *next = NULL;
+        f->status = number < f->head ? RATOON_OK : ratoon__sha256(data, size, &digest);
         if (f->status == RATOON_OK) {
-            f->status = ratoon__fold(f->lineage, &commit, &digest, &next, f->error);
-        }
-        if (f->status == RATOON_OK) {
-            ratoon__lineage_unref(f->lineage);
-            f->lineage = next;
+            f->status = ratoon__fold_into(&f->lineage, &commit, &digest, f->error);
             f->bytes += size;
         }
         ratoon__commit_release(&commit);
     }
-    ratoon__arena_free(&f->arena);
+    ratoon__arena_reset(&f->arena);
     return f->status == RATOON_OK;
 }
 
-/* Folds what comes after *lineage, up to commit `to` (0: all); *bytes counts the commits' size. */
+/* Folds what comes after *lineage, up to commit `to` (0: all); *bytes counts the commits' size.
+ * Where that fails *lineage is as good as gone, and may be NULL. */
 static ratoon_status fold_bytes(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage,
                                 uint64_t to, size_t *bytes, ratoon_error *error)
 {
     fold_context f = {.store = s, .driver = d, .lineage = *lineage, .to = to, .error = error};
-    ratoon_status status =
-        d->ops->read(d, (*lineage)->id, (*lineage)->head + 1, true, false, fold_one, &f, error);
+    ratoon_status status = d->ops->head(d, (*lineage)->id, &f.head, error);
+    f.head = to != 0 && to < f.head ? to : f.head;
+    if (status == RATOON_OK) {
+        status =
+            d->ops->read(d, (*lineage)->id, (*lineage)->head + 1, true, false, fold_one, &f, error);
+        status = status != RATOON_OK ? status : f.status;
+    }
+    ratoon__arena_free(&f.arena);
     *lineage = f.lineage;
     *bytes = f.bytes;
-    return status != RATOON_OK ? status : f.status;
+    return status;
 }
 
 ratoon_status ratoon__fold_range(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage,

@@ -153,6 +153,24 @@ ratoon__commit support_next(support_lineage *s, const ratoon__event *events, siz
     };
 }
 
+/* A version that nobody else holds is folded in place, with the same result. */
+static void fold_alone(support_lineage *s, const ratoon__commit *commit,
+                       const ratoon_digest *digest)
+{
+    ratoon__buf what = {0};
+    if (ratoon__fold_into(&s->alone, commit, digest, NULL) != s->status) {
+        die("fold in place", "another status");
+    }
+    if (s->status == RATOON_OK && !ratoon__lineage_equal(s->l, s->alone, &what)) {
+        die("fold in place", what.data);
+    }
+    if (s->status != RATOON_OK) {
+        ratoon__lineage_unref(s->alone); /* some of it may be folded in */
+        s->alone = NULL;
+    }
+    ratoon__buf_free(&what);
+}
+
 ratoon_status support_commit(support_lineage *s, const ratoon__event *events, size_t count)
 {
     const ratoon__commit commit = support_next(s, events, count);
@@ -163,6 +181,9 @@ ratoon_status support_commit(support_lineage *s, const ratoon__event *events, si
         ratoon__lineage_unref(s->l);
         s->l = next;
         s->time_us = commit.time_us;
+    }
+    if (s->alone != NULL) {
+        fold_alone(s, &commit, &digest);
     }
     return s->status;
 }
@@ -196,6 +217,7 @@ void support_lineage_init(support_lineage *s, const ratoon_pipeline *p,
 {
     *s = (support_lineage){.time_us = 1000000000, .next_run = 2};
     s->l = ratoon__lineage_new(support_id(1));
+    s->alone = ratoon__lineage_new(support_id(1));
     const ratoon__event event = {
         .type = RATOON__EVENT_RUN_CREATED,
         .run = support_id(1),
@@ -223,6 +245,7 @@ void support_lineage_init(support_lineage *s, const ratoon_pipeline *p,
 void support_lineage_free(support_lineage *s)
 {
     ratoon__lineage_unref(s->l);
+    ratoon__lineage_unref(s->alone);
     ratoon__arena_free(&s->arena);
 }
 

@@ -15,7 +15,8 @@ ratoon__value_ref support_value(const char *key, const char *text);
 typedef struct support_lineage {
     ratoon__arena arena; /* for events */
     ratoon__lineage *l;
-    uint64_t time_us; /* of the last commit; the next is a second later */
+    ratoon__lineage *alone; /* the same, only ever folded in place; NULL: left alone */
+    uint64_t time_us;       /* of the last commit; the next is a second later */
     uint64_t next_run;
     ratoon_status status; /* of the last fold */
     ratoon_error error;
