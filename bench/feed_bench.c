@@ -4,8 +4,10 @@
  * apart. feed_bench --tail STORE FROM COUNT    the reader in the other process */
 #include "bench/support/world.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,20 +96,20 @@ static void report(const bench_options *o, const char *where, unsigned repeat, d
 /* Starts this program as a reader; gives the end of the pipe it writes times to. */
 static FILE *tail_process(const char *dir, uint64_t from, uint64_t count, pid_t *child)
 {
+    char name[] = "feed_bench", tail[] = "--tail", path[BENCH_PATH_MAX];
     char from_text[24], count_text[24];
+    char *const arguments[] = {name, tail, path, from_text, count_text, NULL};
+    posix_spawn_file_actions_t actions;
     int fds[2];
+    snprintf(path, sizeof path, "%s", dir);
     snprintf(from_text, sizeof from_text, "%" PRIu64, from);
     snprintf(count_text, sizeof count_text, "%" PRIu64, count);
-    if (pipe(fds) != 0) {
-        bench_die("pipe", NULL);
+    if (pipe2(fds, O_CLOEXEC) != 0 || posix_spawn_file_actions_init(&actions) != 0 ||
+        posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO) != 0 ||
+        posix_spawn(child, "/proc/self/exe", &actions, NULL, arguments, environ) != 0) {
+        bench_die("can't start the reader", NULL);
     }
-    *child = vfork();
-    if (*child == 0) {
-        dup2(fds[1], STDOUT_FILENO);
-        close(fds[0]);
-        execl("/proc/self/exe", "feed_bench", "--tail", dir, from_text, count_text, (char *)NULL);
-        _exit(127);
-    }
+    posix_spawn_file_actions_destroy(&actions);
     close(fds[1]);
     FILE *f = fdopen(fds[0], "r");
     char line[64];

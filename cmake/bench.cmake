@@ -37,3 +37,11 @@ foreach(source IN LISTS bench_sources)
     ratoon_test_properties(bench/${name} bench)
     set_tests_properties(bench/${name} PROPERTIES RUN_SERIAL ON)
 endforeach()
+
+# Instructions counted against baselines that are checked in. Only the optimised build has any.
+find_program(VALGRIND valgrind)
+if(VALGRIND AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo" AND NOT RATOON_SANITIZE
+   AND NOT RATOON_COVERAGE)
+    add_test(NAME bench/gate COMMAND /usr/bin/python3 -B ${PROJECT_SOURCE_DIR}/bench/gate)
+    ratoon_test_properties(bench/gate bench)
+endif()

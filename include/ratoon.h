@@ -72,7 +72,9 @@ extern "C" {
     X(EXISTS, 29, 2, "it exists already")                                                          \
     X(TIMED_OUT, 30, 7, "the time is up")                                                          \
     X(UNSUPPORTED, 31, 2, "not supported by this version")                                         \
-    X(AMBIGUOUS, 32, 2, "more than one run fits")
+    X(AMBIGUOUS, 32, 2, "more than one run fits")                                                  \
+    X(QUEUE_FULL, 33, 7, "as many requests are in flight as the queue takes")                      \
+    X(CLOSED, 34, 7, "it is being closed")
 
 typedef enum ratoon_status {
     RATOON_OK = 0,
@@ -342,7 +344,8 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_store_create(const char *path,
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_store_open(const char *path,
                                                            const ratoon_store_options *options,
                                                            ratoon_store **out, ratoon_error *error);
-/* Runs that this handle executes and that are still running become interrupted at once. */
+/* Queues of requests in flight are closed first: what was submitted is carried out and called back
+ * for. Runs that this handle executes and that are still running become interrupted at once. */
 RATOON_API void ratoon_store_close(ratoon_store *store);
 /* Accepts that the end of a store's log is lost (E04): a store that opens as DAMAGED because of it
  * goes on after what is there, and can be appended to again. Nothing is made up for and nothing
@@ -557,6 +560,91 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_cancel(ratoon_store *store, 
                                                            ratoon_error *error);
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_annotate(ratoon_store *store, ratoon_id run,
                                                              const char *text, ratoon_error *error);
+
+/* ------------------------------------------------------------------ requests in flight */
+
+/* Changes that are submitted without waiting for the disk. One thread can keep hundreds of them in
+ * flight, which then share one sync; a program with an event loop never waits for a disk at all
+ * (ratoon/uv.h has this for a libuv loop).
+ *
+ * A queue takes requests and calls back once for each, when it is as durable as the store's mode
+ * says, or refused. Requests of one thread to one run are decided and called back for in the order
+ * in which they were submitted, those of different runs usually. Each is judged by itself, on what
+ * those before it left: where one fails, the ones behind it are not taken back, and fail only if
+ * they are not legal without it.
+ *
+ * A submission that fails makes no callback; one that succeeds makes exactly one, never from within
+ * the submission, but it may come in another thread before that has returned. What a request points
+ * to (operations, values, strings) is the caller's and must stay as it is until its callback. */
+#define RATOON_IN_FLIGHT_DEFAULT 1024
+#define RATOON_IN_FLIGHT_MAX 65536
+
+typedef struct ratoon_async ratoon_async;
+
+/* ctx: as submitted. status: as ratoon_run_apply() returns it. error: says more, lent for the call;
+ * NULL with RATOON_OK.
+ * A callback must be short: the next ones wait for it, and without `notify` so do the next changes
+ * that were submitted to any queue of the store. It may read from the store. It may submit: in
+ * place of the request that it is called for, one can always be submitted to the same queue.
+ * Without `notify` it must not call a function that makes a change and waits for it (USAGE), nor
+ * close the store. */
+typedef void (*ratoon_done_fn)(void *ctx, ratoon_status status, const ratoon_error *error);
+
+typedef struct ratoon_async_options {
+    size_t struct_size;
+    uint32_t in_flight_max; /* submitted and not yet called back for, at most RATOON_IN_FLIGHT_MAX;
+                               0: RATOON_IN_FLIGHT_DEFAULT */
+    bool wait;              /* when that many are in flight, a submission waits for room, unless it
+                               is made in a callback; else it returns QUEUE_FULL */
+    /* Where callbacks are called. NULL: in a thread of the library. Else in whichever thread calls
+     * ratoon_async_dispatch(): notify is called, in any thread, when there are answers to dispatch
+     * and there were none before. It must not call this library, and be as short as writing to a
+     * pipe. */
+    void (*notify)(void *ctx);
+    void *notify_ctx;
+} ratoon_async_options;
+#define RATOON_ASYNC_OPTIONS_INIT                                                                  \
+    {                                                                                              \
+        .struct_size = sizeof(ratoon_async_options)                                                \
+    }
+
+/* Opens a queue. options: NULL for the defaults. The first queue of a store starts a thread of the
+ * library, which ends with the store; it has all signals blocked. *out: the caller's until
+ * ratoon_async_close(), or until the store is closed. USAGE, NO_MEMORY, IO (no thread). Any thread.
+ * Since 0.1. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_async_open(ratoon_store *store,
+                                                           const ratoon_async_options *options,
+                                                           ratoon_async **out, ratoon_error *error);
+
+/* Submits what ratoon_run_apply() does: changes of one run, as one commit, all or none. `ops` and
+ * what it points to stay the caller's and unchanged until `done`; attempt_out and run_status_out
+ * are set by then where the status is OK. QUEUE_FULL; CLOSED; USAGE, NOT_FOUND (no such run),
+ * LIMIT_EXCEEDED (a value), NO_MEMORY: without a callback. Everything else comes with the callback.
+ * Any thread, any number of them. Since 0.1. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_async_apply(ratoon_async *async, ratoon_id run,
+                                                            uint64_t epoch, ratoon_op *ops,
+                                                            size_t ops_count, ratoon_done_fn done,
+                                                            void *ctx, ratoon_error *error);
+
+/* Calls back, in the calling thread, for what has been answered so far; how many. For queues with
+ * `notify`, by one thread at a time; from within a callback of the queue it does nothing. Since
+ * 0.1. */
+RATOON_API size_t ratoon_async_dispatch(ratoon_async *async);
+
+/* Waits until nothing is in flight: all that was submitted before, and by callbacks meanwhile, has
+ * been called back for. With `notify` the callbacks are called here. USAGE in a callback. Since
+ * 0.1.
+ */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_async_drain(ratoon_async *async,
+                                                            ratoon_error *error);
+
+/* Closes the queue: submissions are refused from now on (CLOSED), also those that callbacks make
+ * and those that wait for room; what is in flight is carried out and called back for, as by
+ * ratoon_async_drain(); then the handle is gone. No other thread may be about to call anything on
+ * it. NULL is fine. USAGE in a callback; then nothing was closed. ratoon_store_close() does the
+ * same for every queue that is open. Since 0.1. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_async_close(ratoon_async *async,
+                                                            ratoon_error *error);
 
 /* ------------------------------------------------------------------ deleting (R20) */
 
@@ -848,6 +936,54 @@ RATOON_API void ratoon_feed_close(ratoon_feed *feed);
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_verify(ratoon_store *store, ratoon_id run,
                                                        ratoon_buffer *json, size_t *problems,
                                                        ratoon_error *error);
+
+/* ------------------------------------------------------------------ seals (Q02) */
+
+/* A seal fixes what a store holds at a moment: the last commit of every lineage, under one root,
+ * signed with Ed25519 (RFC 8032). Kept elsewhere, it later shows history that was cut off at its
+ * end, lineages that were removed, and chains that were rewritten from one end to the other. It is
+ * a text file and beside it, as NAME.sig, the 64 bytes of its signature; docs/auditing.md tells how
+ * to check both without ratoon. */
+
+/* Makes a pair of keys, as PEM files that openssl reads: the secret one in `path`, mode 0600, the
+ * public one in `path`.pub. EXISTS where either is there: nothing is overwritten. IO. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_seal_keygen(const char *path, ratoon_error *error);
+
+/* Seals the store as it is when the call begins, and syncs it first, whatever its durability mode.
+ * A lineage that is deleted meanwhile stands in the seal as deleted. The store is not verified.
+ * path: of the seal, which must not be there, nor `path`.sig. key_path: of the secret key; NULL:
+ * seal.key in the store's folder, which is made where it isn't there. *json: {"schema":1,"seal":
+ * {"time","position","lineages","root","key","file"}}; free the buffer. USAGE (no such key),
+ * EXISTS, IO, LIMIT_EXCEEDED (over 1 GiB, ten million lineages). */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_seal(ratoon_store *store, const char *path,
+                                                     const char *key_path, ratoon_buffer *json,
+                                                     ratoon_error *error);
+
+typedef struct ratoon_verify_options {
+    size_t struct_size;
+    ratoon_id run;    /* all zero: the whole store, else the lineage of this run */
+    const char *seal; /* path of a seal, NULL: none */
+    const char *key;  /* path of the public key of who must have signed it. NULL: that which the
+                         seal names, which proves nothing about who did */
+} ratoon_verify_options;
+#define RATOON_VERIFY_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        .struct_size = sizeof(ratoon_verify_options)                                               \
+    }
+/* As ratoon_verify(), and whether the store still holds what was sealed. A seal whose signature is
+ * wrong is a problem, too, and the store is then verified without it. Where it is right, the report
+ * has "seal" and "notices": among these are lineages that were deleted since by R20, each with its
+ * mark. USAGE: no such seal or key. NOT_FOUND. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_verify_with(ratoon_store *store,
+                                                            const ratoon_verify_options *options,
+                                                            ratoon_buffer *json, size_t *problems,
+                                                            ratoon_error *error);
+
+/* The bytes of a commit of the run's lineage, as they are in the log and in the digest chain:
+ * commit `number`, from 1. Free the buffer. NOT_FOUND. */
+RATOON_API RATOON_MUST_USE ratoon_status ratoon_commit_bytes(ratoon_store *store, ratoon_id run,
+                                                             uint64_t number, ratoon_buffer *out,
+                                                             ratoon_error *error);
 
 /* ------------------------------------------------------------------ export and import (R18) */
 

@@ -172,6 +172,37 @@ static ratoon_status attached_values(ratoon__driver *d, ratoon__digest_fn fn, vo
     return attached_values_from(d, NULL, fn, ctx, error);
 }
 
+typedef struct head_progress {
+    ratoon__head_fn fn;
+    void *ctx;
+    ratoon_id last;
+    bool stopped;
+} head_progress;
+
+static bool pass_head(void *ctx, ratoon_id lineage, uint64_t number, const ratoon_digest *digest)
+{
+    head_progress *p = ctx;
+    p->last = lineage;
+    p->stopped = !p->fn(p->ctx, lineage, number, digest);
+    return !p->stopped;
+}
+
+static ratoon_status attached_heads(ratoon__driver *d, ratoon_id after, uint64_t before,
+                                    ratoon__head_fn fn, void *ctx, ratoon_error *error)
+{
+    head_progress progress = {.fn = fn, .ctx = ctx, .last = after};
+    call c = call_begin(d);
+    ratoon_status status;
+    do {
+        status = c.route->driver->ops->heads(c.route->driver, progress.last, before, pass_head,
+                                             &progress, error);
+    } while (!progress.stopped && call_again(&c, &status, error));
+    if (c.route != NULL) {
+        call_end(&c);
+    }
+    return progress.stopped ? RATOON_OK : status;
+}
+
 /* ---- appending ---- */
 
 typedef struct look_up {
@@ -358,6 +389,7 @@ const ratoon__driver_ops ratoon__attached_ops = {
     .name = "attached",
     .append = attached_append,
     .head = attached_head,
+    .heads = attached_heads,
     .read = attached_read,
     .tail = attached_tail,
     .end = attached_end,

@@ -1,8 +1,6 @@
-/* The committer. Whoever asks for a change queues it; whoever finds nobody committing takes the
- * whole queue, decides each request against the projection as the ones before leave it, writes one
- * batch, syncs once, and answers all: group commit without a thread of its own, so that a lone
- * caller pays for no hand-over. An answer, a refusal included, is given only after the sync of what
- * it rests on. */
+/* The committer: decides each request of a group against the projection as the ones before leave
+ * it, writes one batch, and syncs once. An answer, a refusal included, is given only after the sync
+ * of what it rests on. Who does this, and for whom: commit_queue.c. */
 #include "log/points.h"
 #include "log/store_impl.h"
 
@@ -255,83 +253,66 @@ static bool request_settle(group *g, slot *at)
     return a->status == RATOON_ERR_CONFLICT && ++r->tries < RATOON__CONFLICTS_MAX;
 }
 
-static ratoon_status group_new(group *g, ratoon_store *s, ratoon__driver *d,
-                               ratoon__encoder *encoder, size_t count)
+/* ---- the memory of a group ---- */
+
+struct ratoon__group_space {
+    size_t capacity;
+    slot *slots;
+    ratoon__append *appends;
+    tentative *tentatives;
+    ratoon_error error; /* of requests that bring none */
+};
+
+void ratoon__group_space_free(ratoon__group_space *space)
 {
-    *g = (group){.store = s, .driver = d, .encoder = encoder, .count = count};
-    g->sync = s->options.durability == RATOON_DURABILITY_SYNC;
-    g->slots = calloc(count, sizeof *g->slots);
-    g->appends = calloc(count, sizeof *g->appends);
-    g->tentatives = calloc(count, sizeof *g->tentatives);
-    return g->slots && g->appends && g->tentatives ? RATOON_OK : RATOON_ERR_NO_MEMORY;
+    if (space != NULL) {
+        free(space->slots);
+        free(space->appends);
+        free(space->tentatives);
+        free(space);
+    }
 }
 
-static void group_free(group *g)
+static bool group_space_reserve(ratoon__group_space **space, size_t count)
 {
-    for (size_t i = 0; i < g->tentatives_count; i++) {
-        ratoon__lineage_unref(g->tentatives[i].lineage);
+    if (*space != NULL && (*space)->capacity >= count) {
+        return true;
     }
-    free(g->slots);
-    free(g->appends);
-    free(g->tentatives);
+    ratoon__group_space *larger = calloc(1, sizeof *larger);
+    if (larger == NULL) {
+        return false;
+    }
+    larger->capacity =
+        *space != NULL && 2 * (*space)->capacity > count ? 2 * (*space)->capacity : count;
+    larger->slots = calloc(larger->capacity, sizeof *larger->slots);
+    larger->appends = calloc(larger->capacity, sizeof *larger->appends);
+    larger->tentatives = calloc(larger->capacity, sizeof *larger->tentatives);
+    if (larger->slots == NULL || larger->appends == NULL || larger->tentatives == NULL) {
+        ratoon__group_space_free(larger);
+        return false;
+    }
+    ratoon__group_space_free(*space);
+    *space = larger;
+    return true;
 }
 
-/* Decides and appends a list of requests; gives the ones that have to be decided again. */
-static ratoon__request *group_commit(ratoon_store *s, ratoon__driver *d, ratoon__encoder *encoder,
-                                     ratoon__request *list, size_t count)
+static group group_begin(ratoon_store *s, ratoon__driver *d, ratoon__encoder *encoder,
+                         ratoon__group_space *space, size_t count)
 {
-    group g;
-    ratoon__request *again = NULL, **again_last = &again;
-    ratoon_error failure = {0};
-    if (group_new(&g, s, d, encoder, count) != RATOON_OK) {
-        for (ratoon__request *r = list; r != NULL; r = r->next) {
-            r->status = ratoon__fail(r->error, RATOON_ERR_NO_MEMORY, "out of memory");
-            r->settled = true;
-        }
-        group_free(&g);
-        return NULL;
-    }
-    size_t n = 0;
-    for (ratoon__request *r = list; r != NULL; r = r->next, n++) {
-        r->settled = false;
-        g.slots[n].request = r;
-        request_decide(&g, &g.slots[n]);
-    }
-    ratoon_status status = RATOON_OK;
-    if (g.appends_count > 0) {
-        status = d->ops->append(d, g.appends, g.appends_count, g.sync, &failure);
-    }
-    ratoon__at(RATOON__POINT_COMMIT_ANSWER);
-    bool undone = false; /* a commit that later requests of the group were judged by was refused */
-    for (n = 0; n < count; n++) {
-        ratoon__request *r = g.slots[n].request;
-        bool repeat = false;
-        if (status != RATOON_OK && (g.slots[n].appended || g.slots[n].from_tentative)) {
-            ratoon__lineage_unref(g.slots[n].after);
-            ratoon__projection_forget(s, r->lineage);
-            r->status = status;
-            if (r->error != NULL) {
-                *r->error = failure;
-            }
-        } else if (status == RATOON_OK) {
-            repeat = request_settle(&g, &g.slots[n]) ||
-                     (!g.slots[n].appended && g.slots[n].from_tentative && undone);
-            undone = undone || (g.slots[n].appended && r->status != RATOON_OK);
-        }
-        if (repeat) {
-            *again_last = r;
-            again_last = &r->next;
-        } else {
-            r->settled = true; /* `done` is set under queue_lock, after the last use of r here */
-        }
-    }
-    /* `next` of what goes round again was rewired above while walking slots, not the list. */
-    *again_last = NULL;
-    group_free(&g);
-    return again;
+    memset(space->slots, 0, count * sizeof *space->slots);
+    return (group){.store = s,
+                   .driver = d,
+                   .encoder = encoder,
+                   .count = count,
+                   .slots = space->slots,
+                   .appends = space->appends,
+                   .tentatives = space->tentatives,
+                   .sync = s->options.durability == RATOON_DURABILITY_SYNC};
 }
 
-static void finish_error(ratoon__request *r)
+/* ---- errors ---- */
+
+void ratoon__request_finish_error(ratoon__request *r)
 {
     if (r->status == RATOON_ERR_CONFLICT) {
         (void)ratoon__fail(r->error, RATOON_ERR_CONFLICT,
@@ -344,91 +325,138 @@ static void finish_error(ratoon__request *r)
     }
 }
 
+/* An error is large, and a request of a queue seldom needs one: it is lent one for as long as it is
+ * looked at, and keeps a copy where it was refused. */
+static void error_lend(ratoon__group_space *space, ratoon__request *r)
+{
+    if (r->async != NULL) {
+        free(r->error);
+        r->error = &space->error;
+        r->error->code = RATOON_OK;
+    }
+}
+
+static void error_keep(ratoon__request *r)
+{
+    if (r->async == NULL) {
+        return;
+    }
+    ratoon_error *kept = NULL;
+    if (r->status != RATOON_OK) {
+        ratoon__request_finish_error(r);
+        kept = malloc(sizeof *kept);
+        if (kept != NULL) {
+            *kept = *r->error;
+        }
+    }
+    r->error = kept;
+}
+
+/* ---- a group ---- */
+
+static void group_out_of_memory(ratoon__request *list)
+{
+    for (ratoon__request *r = list; r != NULL; r = r->next) {
+        r->status =
+            ratoon__fail(r->async == NULL ? r->error : NULL, RATOON_ERR_NO_MEMORY, "out of memory");
+        r->settled = true;
+    }
+}
+
+/* What became of a request, once the group was written or failed to be. True: it has to be decided
+ * again. *undone: a commit that later requests of the group were judged by was refused. */
+static bool slot_end(ratoon_store *s, group *g, slot *at, ratoon_status written,
+                     const ratoon_error *failure, bool *undone)
+{
+    ratoon__request *r = at->request;
+    if (written != RATOON_OK) {
+        if (at->appended || at->from_tentative) {
+            ratoon__lineage_unref(at->after);
+            ratoon__projection_forget(s, r->lineage);
+            r->status = written;
+            if (r->error != NULL) {
+                *r->error = *failure;
+            }
+        }
+        return false;
+    }
+    const bool repeat = request_settle(g, at) || (!at->appended && at->from_tentative && *undone);
+    *undone = *undone || (at->appended && r->status != RATOON_OK);
+    return repeat;
+}
+
+ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon__encoder *encoder,
+                                      ratoon__group_space **space, ratoon__request *list,
+                                      size_t count, bool *appended)
+{
+    ratoon__request *again = NULL, **again_last = &again;
+    ratoon_error failure;
+    *appended = false;
+    if (!group_space_reserve(space, count)) {
+        group_out_of_memory(list);
+        return NULL;
+    }
+    group g = group_begin(s, d, encoder, *space, count);
+    size_t n = 0;
+    for (ratoon__request *r = list; r != NULL; r = r->next, n++) {
+        r->settled = false;
+        g.slots[n].request = r;
+        error_lend(*space, r);
+        request_decide(&g, &g.slots[n]);
+        error_keep(r);
+    }
+    ratoon_status status = RATOON_OK;
+    failure.code = RATOON_OK;
+    if (g.appends_count > 0) {
+        *appended = true;
+        status = d->ops->append(d, g.appends, g.appends_count, g.sync, &failure);
+        if (status != RATOON_OK && failure.code != status) {
+            (void)ratoon__fail(&failure, status, "%s", ratoon_status_text(status));
+        }
+    }
+    ratoon__at(RATOON__POINT_COMMIT_ANSWER);
+    bool undone = false;
+    for (n = 0; n < count; n++) {
+        ratoon__request *r = g.slots[n].request;
+        const bool refused = r->status != RATOON_OK; /* and may stay so, with its error */
+        if (!refused) {
+            error_lend(*space, r);
+        }
+        const bool repeat = slot_end(s, &g, &g.slots[n], status, &failure, &undone);
+        if (!refused) {
+            error_keep(r);
+        }
+        r->settled = !repeat;
+        if (repeat) {
+            *again_last = r;
+            again_last = &r->next;
+        }
+    }
+    /* `next` of what goes round again was rewired above while walking slots, not the list. */
+    *again_last = NULL;
+    for (size_t i = 0; i < g.tentatives_count; i++) {
+        ratoon__lineage_unref(g.tentatives[i].lineage);
+    }
+    return again;
+}
+
 ratoon_status ratoon__commit_direct(ratoon_store *s, ratoon__driver *d, ratoon__request *r)
 {
     /* Beside the committer, whose role may be taken by the very call that led here (a change of
      * owner): the expected head keeps the two apart, and the encoder is its own. */
     ratoon__encoder *encoder = ratoon__encoder_new();
+    ratoon__group_space *space = NULL;
+    bool appended;
     if (encoder == NULL) {
         return ratoon__fail(r->error, RATOON_ERR_NO_MEMORY, "out of memory");
     }
-    r->done = false;
     r->tries = 0;
     r->after = NULL;
-    r->next = NULL;
-    while (group_commit(s, d, encoder, r, 1) != NULL) {
+    do {
         r->next = NULL;
-    }
+    } while (ratoon__group_commit(s, d, encoder, &space, r, 1, &appended) != NULL);
     ratoon__encoder_free(encoder);
-    finish_error(r);
-    return r->status;
-}
-
-/* Takes up to RATOON__GROUP_MAX requests off the queue. Caller holds queue_lock. */
-static ratoon__request *queue_take(ratoon_store *s, size_t *count)
-{
-    ratoon__request *list = s->queue;
-    ratoon__request **end = &list;
-    size_t n = 0;
-    while (*end != NULL && n < RATOON__GROUP_MAX) {
-        end = &(*end)->next;
-        n++;
-    }
-    s->queue = *end;
-    *end = NULL;
-    if (s->queue == NULL) {
-        s->last = &s->queue;
-    }
-    *count = n;
-    return list;
-}
-
-ratoon_status ratoon__commit_request(ratoon_store *s, ratoon__request *r)
-{
-    r->done = false;
-    r->tries = 0;
-    r->after = NULL;
-    r->next = NULL;
-    pthread_cond_init(&r->wake, NULL);
-    pthread_mutex_lock(&s->queue_lock);
-    *s->last = r;
-    s->last = &r->next;
-    while (!r->done) {
-        if (s->busy) {
-            pthread_cond_wait(&r->wake, &s->queue_lock);
-            continue;
-        }
-        s->busy = true;
-        size_t count = 0;
-        ratoon__request *list = queue_take(s, &count);
-        ratoon__request *members[RATOON__GROUP_MAX];
-        size_t n = 0;
-        for (ratoon__request *m = list; m != NULL; m = m->next) {
-            members[n++] = m;
-        }
-        pthread_mutex_unlock(&s->queue_lock);
-        ratoon__request *again = group_commit(s, s->driver, s->encoder, list, count);
-        pthread_mutex_lock(&s->queue_lock);
-        while (again != NULL) { /* back to the end of the queue */
-            ratoon__request *m = again;
-            again = m->next;
-            m->next = NULL;
-            *s->last = m;
-            s->last = &m->next;
-        }
-        s->busy = false;
-        for (size_t i = 0; i < n; i++) {
-            if (members[i]->settled) {
-                members[i]->done = true;
-                pthread_cond_signal(&members[i]->wake);
-            }
-        }
-        if (s->queue != NULL) { /* somebody else takes the role; if it is us, the loop does */
-            pthread_cond_signal(&s->queue->wake);
-        }
-    }
-    pthread_mutex_unlock(&s->queue_lock);
-    pthread_cond_destroy(&r->wake);
-    finish_error(r);
+    ratoon__group_space_free(space);
+    ratoon__request_finish_error(r);
     return r->status;
 }

@@ -82,6 +82,9 @@ typedef struct ratoon__list_query {
 typedef bool (*ratoon__commit_fn)(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
                                   const void *data, size_t size); /* false: stop */
 typedef bool (*ratoon__row_fn)(void *ctx, const ratoon__run_row *row);
+/* A lineage's last commit and the digest of its bytes; false: stop. */
+typedef bool (*ratoon__head_fn)(void *ctx, ratoon_id lineage, uint64_t number,
+                                const ratoon_digest *digest);
 typedef bool (*ratoon__digest_fn)(void *ctx, const ratoon_digest *digest, const void *data,
                                   size_t size);
 
@@ -101,6 +104,12 @@ typedef struct ratoon__driver_ops {
     /* Number of the lineage's last acknowledged commit, 0 if there is none. */
     ratoon_status (*head)(ratoon__driver *d, ratoon_id lineage, uint64_t *head,
                           ratoon_error *error);
+    /* What a seal is made of (Q02): each lineage's last commit among those at positions below
+     * `before`, lineages ascending from behind `after` (zero: from the first). A lineage that was
+     * deleted at `before` or later is shown with its mark, since nothing else is left of it. All
+     * that was appended before the call is on disk when it returns OK, in every mode. */
+    ratoon_status (*heads)(ratoon__driver *d, ratoon_id after, uint64_t before, ratoon__head_fn fn,
+                           void *ctx, ratoon_error *error);
     /* Commits in key order (lineage, number), from (lineage, from); with one_lineage only of that
      * one. verify: read past caches, with checksums, and look each key up by a get as well
      * (DAMAGED where the two disagree). */

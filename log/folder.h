@@ -77,5 +77,11 @@ char *ratoon__path_absolute(const char *path); /* free(); NULL: out of memory */
 void ratoon__tree_remove(const char *path);
 ratoon_status ratoon__file_write(const char *path, const void *data, size_t size,
                                  ratoon_error *error); /* replaces it whole, synced */
+/* Makes a file that must not be there (EXISTS), synced with its folder. It gets its name when it is
+ * whole and on disk: whoever finds it finds all of it, however its maker ended. mode: as for
+ * open(), less the umask. */
+ratoon_status ratoon__file_create(const char *path, const void *data, size_t size, unsigned mode,
+                                  ratoon_error *error);
+ratoon_status ratoon__parent_sync(const char *path, ratoon_error *error); /* path's folder */
 
 #endif

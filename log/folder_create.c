@@ -37,7 +37,7 @@ static char *parent_of(const char *path)
                            : strndup(path, (size_t)(slash - path));
 }
 
-static ratoon_status sync_parent(const char *path, ratoon_error *error)
+ratoon_status ratoon__parent_sync(const char *path, ratoon_error *error)
 {
     char *parent = parent_of(path);
     if (parent == NULL) {
@@ -238,7 +238,7 @@ ratoon_status ratoon__folder_create(const char *path,
         }
         ratoon__at(RATOON__POINT_CREATE_RENAMED);
         if (status == RATOON_OK) {
-            status = sync_parent(name, &why);
+            status = ratoon__parent_sync(name, &why);
         } else {
             ratoon__tree_remove(folder);
         }

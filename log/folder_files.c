@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,41 @@ ratoon_status ratoon__file_write(const char *path, const void *data, size_t size
     ratoon__at(RATOON__POINT_FILE_RENAMED);
     free(temporary);
     return status;
+}
+
+/* A name that nothing has yet; a file system may lack one of the two ways. */
+static bool give_name(const char *temporary, const char *path)
+{
+    return link(temporary, path) == 0 ||
+           (errno != EEXIST &&
+            renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) == 0);
+}
+
+ratoon_status ratoon__file_create(const char *path, const void *data, size_t size, unsigned mode,
+                                  ratoon_error *error)
+{
+    static _Atomic unsigned counter;
+    char *temporary = NULL;
+    if (asprintf(&temporary, "%s.%d-%u.new", path, (int)getpid(), atomic_fetch_add(&counter, 1)) <
+        0) {
+        return no_memory(error);
+    }
+    ratoon_status status = RATOON_OK;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+    bool written = fd >= 0 && write_all(fd, data, size) && fsync(fd) == 0;
+    if (fd >= 0 && close(fd) != 0) {
+        written = false;
+    }
+    if (!written || !give_name(temporary, path)) {
+        status = written && errno == EEXIST
+                     ? ratoon__fail(error, RATOON_ERR_EXISTS, "there is a file %s already", path)
+                     : ratoon__fail_errno(error, RATOON_ERR_IO, "can't write", path);
+    }
+    if (fd >= 0) {
+        (void)unlink(temporary);
+    }
+    free(temporary);
+    return status == RATOON_OK ? ratoon__parent_sync(path, error) : status;
 }
 
 /* ---- room ---- */

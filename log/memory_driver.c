@@ -416,6 +416,7 @@ static const ratoon__driver_ops memory_ops = {
     .name = "memory",
     .append = ratoon__memory_append,
     .head = memory_head,
+    .heads = ratoon__memory_heads,
     .read = memory_read,
     .tail = memory_tail,
     .end = memory_end,

@@ -72,6 +72,10 @@ ratoon_status ratoon__memory_sweep(ratoon__driver *d, const ratoon_digest *diges
                                    size_t digests_count, uint64_t end, uint64_t *count,
                                    uint64_t *bytes, ratoon_error *error);
 
+/* ---- memory_heads.c ---- */
+ratoon_status ratoon__memory_heads(ratoon__driver *d, ratoon_id after, uint64_t before,
+                                   ratoon__head_fn fn, void *ctx, ratoon_error *error);
+
 ratoon_status ratoon__memory_list(ratoon__driver *d, const ratoon__list_query *query,
                                   ratoon__row_fn fn, void *ctx, ratoon_error *error);
 #endif

@@ -248,20 +248,12 @@ ratoon_status ratoon_run_start(ratoon_store *store, ratoon_id run,
 
 /* ---- operations of an executor ---- */
 
-typedef struct apply_context {
-    ratoon_id run;
-    uint64_t epoch;
-    ratoon__op *ops;
-    ratoon_op *public_ops;
-    size_t count;
-} apply_context;
-
 static ratoon_status decide_apply(ratoon__request *r, const ratoon__lineage *before,
                                   const ratoon__facts *facts, ratoon__decision *out,
                                   ratoon_error *error)
 {
-    apply_context *c = r->ctx;
-    return ratoon__decide_apply(before, c->run, c->epoch, c->ops, c->count, c->public_ops, facts,
+    ratoon__apply *a = r->ctx;
+    return ratoon__decide_apply(before, a->run, a->epoch, a->ops, a->count, a->public_ops, facts,
                                 out, error);
 }
 
@@ -295,35 +287,52 @@ static ratoon_status op_prepare(ratoon_store *s, ratoon__arena *a, const ratoon_
                : status;
 }
 
-ratoon_status ratoon_run_apply(ratoon_store *store, ratoon_id run, uint64_t epoch, ratoon_op *ops,
-                               size_t ops_count, ratoon_error *error)
+ratoon_status ratoon__apply_prepare(ratoon_store *s, ratoon_id run, uint64_t epoch, ratoon_op *ops,
+                                    size_t ops_count, ratoon__apply *a, ratoon__request *r,
+                                    ratoon_error *error)
 {
+    ratoon__value_list stored = {0};
     if (ops == NULL || ops_count == 0) {
         return ratoon__fail(error, RATOON_ERR_USAGE, "no operations were given");
     }
-    ratoon__arena prepared = {0}, decided = {0};
-    ratoon__value_list stored = {0};
-    apply_context c = {.run = run,
-                       .epoch = epoch,
-                       .ops = ratoon__arena_alloc(&prepared, ops_count * sizeof *c.ops),
-                       .public_ops = ops,
-                       .count = ops_count};
-    ratoon__request r = {.decide = decide_apply, .ctx = &c, .arena = &decided, .error = error};
-    ratoon_status status = ratoon__root_of(store, store->driver, run, &r.lineage, error);
-    if (status == RATOON_OK && c.ops == NULL) {
-        status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+    a->run = run;
+    a->epoch = epoch;
+    a->public_ops = ops;
+    a->count = ops_count;
+    r->decide = decide_apply;
+    r->ctx = a;
+    r->arena = &a->decided;
+    ratoon_status status = ratoon__root_of(s, s->driver, run, &r->lineage, error);
+    if (status == RATOON_OK) {
+        a->ops = ratoon__arena_alloc(&a->prepared, ops_count * sizeof *a->ops);
+        status =
+            a->ops == NULL ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory") : status;
     }
     for (size_t i = 0; status == RATOON_OK && i < ops_count; i++) {
-        status = op_prepare(store, &prepared, &ops[i], &c.ops[i], &stored, error);
+        status = op_prepare(s, &a->prepared, &ops[i], &a->ops[i], &stored, error);
     }
+    r->values = stored.items;
+    r->values_count = stored.count;
+    return status;
+}
+
+void ratoon__apply_free(ratoon__apply *a)
+{
+    ratoon__arena_free(&a->prepared);
+    ratoon__arena_free(&a->decided);
+}
+
+ratoon_status ratoon_run_apply(ratoon_store *store, ratoon_id run, uint64_t epoch, ratoon_op *ops,
+                               size_t ops_count, ratoon_error *error)
+{
+    ratoon__apply a = {.prepared = {0}};
+    ratoon__request r = {.error = error};
+    ratoon_status status = ratoon__apply_prepare(store, run, epoch, ops, ops_count, &a, &r, error);
     if (status == RATOON_OK) {
-        r.values = stored.items;
-        r.values_count = stored.count;
         status = ratoon__commit_request(store, &r);
         ratoon__lineage_unref(r.after);
     }
-    ratoon__arena_free(&prepared);
-    ratoon__arena_free(&decided);
+    ratoon__apply_free(&a);
     return status;
 }
 

@@ -25,6 +25,7 @@ const ratoon__driver_ops ratoon__rocks_ops = {
     .name = "rocksdb",
     .append = ratoon__rocks_append,
     .head = ratoon__rocks_head,
+    .heads = ratoon__rocks_heads,
     .read = ratoon__rocks_read,
     .tail = ratoon__rocks_tail,
     .end = end,

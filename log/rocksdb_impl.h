@@ -198,6 +198,10 @@ ratoon_status ratoon__rocks_sweep(ratoon__driver *d, const ratoon_digest *digest
 ratoon_status ratoon__rocks_checkpoint(ratoon__driver *d, const char *path, uint64_t *position,
                                        ratoon_error *error);
 
+/* ---- rocksdb_heads.c ---- */
+ratoon_status ratoon__rocks_heads(ratoon__driver *d, ratoon_id after, uint64_t before,
+                                  ratoon__head_fn fn, void *ctx, ratoon_error *error);
+
 /* ---- rocksdb_read.c ---- */
 ratoon_status ratoon__rocks_last_number(ratoon__rocks *r, ratoon_id lineage, uint64_t *number,
                                         ratoon_error *error);

@@ -1,4 +1,5 @@
 /* Secrets: only a keyed digest of one is ever written (E08). */
+#include "log/folder.h"
 #include "log/store_impl.h"
 
 #include <errno.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SECRET_BYTES 32
@@ -27,29 +29,16 @@ static ratoon_status key_read(const char *path, uint8_t key[SECRET_BYTES], ratoo
                               path, (uint32_t)SECRET_BYTES);
 }
 
-/* Makes the key if nobody else does so at the same time. It gets its name when it is whole and on
- * disk: whoever finds it finds all of it, however its maker ended. */
-static ratoon_status key_make(const char *store_path, const char *path, ratoon_error *error)
+/* Makes the key if nobody else does so at the same time. */
+static ratoon_status key_make(const char *path, ratoon_error *error)
 {
     uint8_t key[SECRET_BYTES];
-    char aside[sizeof "/secret.key.XXXXXX" + 4096];
-    snprintf(aside, sizeof aside, "%s.XXXXXX", path);
-    int folder = open(store_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int fd = folder < 0 ? -1 : mkostemp(aside, O_CLOEXEC); /* mode 0600 */
-    bool good = fd >= 0 && ratoon__random(key, SECRET_BYTES) == RATOON_OK &&
-                write(fd, key, SECRET_BYTES) == SECRET_BYTES && fsync(fd) == 0 &&
-                (link(aside, path) == 0 || errno == EEXIST) && fsync(folder) == 0;
-    int reason = errno;
-    if (fd >= 0) {
-        unlink(aside);
-        close(fd);
+    ratoon_status status = ratoon__random(key, SECRET_BYTES);
+    if (status != RATOON_OK) {
+        return ratoon__fail(error, status, "the system gives no random bytes");
     }
-    if (folder >= 0) {
-        close(folder);
-    }
-    return good ? RATOON_OK
-                : ratoon__fail(error, RATOON_ERR_IO, "%s can't be written: %s", path,
-                               strerror(reason));
+    status = ratoon__file_create(path, key, SECRET_BYTES, S_IRUSR | S_IWUSR, error);
+    return status == RATOON_ERR_EXISTS ? RATOON_OK : status;
 }
 
 /* The store's key, made at its first use: a file of 32 random bytes, mode 0600. */
@@ -60,7 +49,7 @@ static ratoon_status secret_file(const char *store_path, uint8_t key[SECRET_BYTE
     snprintf(path, sizeof path, "%s/secret.key", store_path);
     ratoon_status status = key_read(path, key, error);
     if (status == RATOON_ERR_NOT_FOUND) {
-        status = key_make(store_path, path, error);
+        status = key_make(path, error);
         status = status == RATOON_OK ? key_read(path, key, error) : status;
     }
     return status == RATOON_ERR_NOT_FOUND

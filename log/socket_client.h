@@ -9,5 +9,8 @@
  * version. IO: the socket isn't that of a process we may trust. */
 ratoon_status ratoon__socket_connect(const char *store_path, uint32_t timeout_ms,
                                      ratoon__driver **out, ratoon_error *error);
+/* The same over a connected socket, which becomes the driver's, also where this fails. */
+ratoon_status ratoon__socket_greet(int fd, uint32_t timeout_ms, ratoon__driver **out,
+                                   ratoon_error *error);
 
 #endif

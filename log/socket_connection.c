@@ -1,7 +1,6 @@
 #include "log/socket_connection.h"
 
 #include "log/monotonic.h"
-#include "log/socket_address.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -35,18 +34,14 @@ struct ratoon__connection {
     ratoon__buf in; /* frames, the last one maybe in part */
 };
 
-ratoon_status ratoon__connection_open(const char *store_path, ratoon__connection **out,
-                                      ratoon_error *error)
+ratoon_status ratoon__connection_open(int fd, ratoon__connection **out, ratoon_error *error)
 {
     ratoon__connection *c = calloc(1, sizeof *c);
     if (c == NULL) {
-        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory reaching %s", store_path);
+        close(fd);
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory for a connection");
     }
-    ratoon_status status = ratoon__socket_dial(store_path, &c->fd, error);
-    if (status != RATOON_OK) {
-        free(c);
-        return status;
-    }
+    c->fd = fd;
     pthread_mutex_init(&c->write_lock, NULL);
     pthread_mutex_init(&c->lock, NULL);
     *out = c;

@@ -9,9 +9,8 @@
 
 typedef struct ratoon__connection ratoon__connection;
 
-/* Connects, as ratoon__socket_dial() does. */
-ratoon_status ratoon__connection_open(const char *store_path, ratoon__connection **out,
-                                      ratoon_error *error);
+/* Of a connected socket, which becomes its own; NO_MEMORY (then the socket is closed). */
+ratoon_status ratoon__connection_open(int fd, ratoon__connection **out, ratoon_error *error);
 void ratoon__connection_close(ratoon__connection *c); /* no call may be in progress */
 
 /* Sends a finished frame and waits for its answer, which goes into the (empty) buffer: one whole

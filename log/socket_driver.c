@@ -1,10 +1,12 @@
 /* The client of a store that another process owns: every operation is a request to it. */
 #include "log/monotonic.h"
+#include "log/socket_address.h"
 #include "log/socket_client.h"
 #include "log/socket_exchange.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CONNECT_MS_DEFAULT 5000
 #define TAIL_GRACE_MS 200                  /* for the owner's own TIMED_OUT to come */
@@ -373,6 +375,7 @@ static const ratoon__driver_ops socket_ops = {
     .name = "socket",
     .append = socket_append,
     .head = socket_head,
+    .heads = ratoon__socket_heads,
     .read = socket_read,
     .tail = socket_tail,
     .end = socket_end,
@@ -393,12 +396,21 @@ static const ratoon__driver_ops socket_ops = {
 ratoon_status ratoon__socket_connect(const char *store_path, uint32_t timeout_ms,
                                      ratoon__driver **out, ratoon_error *error)
 {
+    int fd;
+    const ratoon_status status = ratoon__socket_dial(store_path, &fd, error);
+    return status == RATOON_OK ? ratoon__socket_greet(fd, timeout_ms, out, error) : status;
+}
+
+ratoon_status ratoon__socket_greet(int fd, uint32_t timeout_ms, ratoon__driver **out,
+                                   ratoon_error *error)
+{
     ratoon__socket_driver *s = calloc(1, sizeof *s);
     if (s == NULL) {
-        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory reaching %s", store_path);
+        close(fd);
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory for a connection");
     }
     s->base.ops = &socket_ops;
-    ratoon_status status = ratoon__connection_open(store_path, &s->connection, error);
+    ratoon_status status = ratoon__connection_open(fd, &s->connection, error);
     if (status != RATOON_OK) {
         free(s);
         return status;

@@ -30,6 +30,8 @@ ratoon_status ratoon__exchange_ask_id(ratoon__exchange *x, ratoon_id *out, ratoo
 ratoon_status ratoon__socket_sweep(ratoon__driver *d, const ratoon_digest *digests,
                                    size_t digests_count, uint64_t end, uint64_t *count,
                                    uint64_t *bytes, ratoon_error *error);
+ratoon_status ratoon__socket_heads(ratoon__driver *d, ratoon_id after, uint64_t before,
+                                   ratoon__head_fn fn, void *ctx, ratoon_error *error);
 ratoon_status ratoon__socket_checkpoint(ratoon__driver *d, const char *path, uint64_t *position,
                                         ratoon_error *error);
 

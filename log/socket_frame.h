@@ -15,7 +15,7 @@
 
 #include "log/driver.h"
 
-#define RATOON__FRAME_VERSION 3
+#define RATOON__FRAME_VERSION 4
 #define RATOON__FRAME_MAGIC UINT64_C(0x6e6f6f7461720001) /* of HELLO, which never changes */
 #define RATOON__FRAME_HEAD_SIZE ((size_t)16)
 #define RATOON__FRAME_SIZE_MAX ((size_t)1 << 30)
@@ -39,6 +39,7 @@ typedef enum ratoon__frame_op {
     RATOON__FRAME_SNAPSHOT_PUT,
     RATOON__FRAME_SWEEP,
     RATOON__FRAME_CHECKPOINT,
+    RATOON__FRAME_HEADS,
     RATOON__FRAME_OP_END,
 } ratoon__frame_op;
 

@@ -115,6 +115,19 @@ static bool add_claim(void *ctx, const char *name, ratoon_id holder)
     return !p->page.writer.over_limit;
 }
 
+static bool add_head(void *ctx, ratoon_id lineage, uint64_t number, const ratoon_digest *digest)
+{
+    page *p = ctx;
+    p->more = ratoon__frame_page_full(&p->page);
+    if (!p->more) {
+        ratoon__frame_put_id(&p->page.writer, lineage);
+        ratoon__frame_put_u64(&p->page.writer, number);
+        ratoon__frame_put_digest(&p->page.writer, digest);
+        p->page.count++;
+    }
+    return !p->more;
+}
+
 static page page_begin(const request *q)
 {
     return (page){.page = ratoon__frame_page_begin(q->out, q->head->op, q->head->id)};
@@ -138,6 +151,18 @@ static ratoon_status serve_read(request *q)
     return page_finish(q, &p,
                        q->driver->ops->read(q->driver, lineage, from, one_lineage, verify,
                                             add_commit, &p, &q->error));
+}
+
+static ratoon_status serve_heads(request *q)
+{
+    ratoon_id after = ratoon__frame_get_id(&q->fields);
+    uint64_t before = ratoon__frame_get_u64(&q->fields);
+    if (!ratoon__frame_done(&q->fields)) {
+        return RATOON_OK;
+    }
+    page p = page_begin(q);
+    return page_finish(q, &p,
+                       q->driver->ops->heads(q->driver, after, before, add_head, &p, &q->error));
 }
 
 static ratoon_status serve_values(request *q)
@@ -337,6 +362,7 @@ static serve_fn *const serve_table[RATOON__FRAME_OP_END] = {
     [RATOON__FRAME_SNAPSHOT_PUT] = serve_snapshot_put,
     [RATOON__FRAME_SWEEP] = serve_sweep,
     [RATOON__FRAME_CHECKPOINT] = serve_checkpoint,
+    [RATOON__FRAME_HEADS] = serve_heads,
 };
 
 bool ratoon__serve(ratoon__driver *d, const ratoon__frame_head *head, const void *frame,

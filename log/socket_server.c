@@ -28,13 +28,14 @@ struct ratoon__server {
     void *ctx;
     ratoon__listener listener;
     int wake;  /* eventfd: stop */
-    int watch; /* eventfd: the driver has acknowledged a group */
+    int watch; /* eventfd: the driver has acknowledged a group; only while readers wait */
     pthread_t thread;
     atomic_bool stopping;
 
     /* the thread's own */
     ratoon__client *clients[CLIENTS_MAX];
     size_t count;
+    bool watching;
     uint64_t accept_after_ms;
 };
 
@@ -101,12 +102,22 @@ static bool work_left(const ratoon__server *s)
     return left;
 }
 
+/* Has each group announced, or none any more: nobody else pays for readers that aren't there. */
+static void watch(ratoon__server *s, bool on)
+{
+    if (s->watching != on && s->driver->ops->watch != NULL) {
+        s->driver->ops->watch(s->driver, on ? s->watch : -1);
+    }
+    s->watching = on;
+}
+
 static void answer_tails(ratoon__server *s)
 {
     bool any = false;
     for (size_t i = 0; i < s->count; i++) {
         any |= s->clients[i]->parked_count > 0;
     }
+    watch(s, any); /* before the look at the end: what comes after it is announced */
     uint64_t end;
     if (any && s->driver->ops->end(s->driver, &end, NULL) == RATOON_OK) {
         uint64_t now = ratoon__monotonic_ms();
@@ -264,13 +275,7 @@ ratoon_status ratoon__server_start(ratoon__driver *d, const char *store_path,
         server_free(s);
         return status;
     }
-    if (d->ops->watch != NULL) {
-        d->ops->watch(d, s->watch);
-    }
     if (start_thread(s) != 0) {
-        if (d->ops->watch != NULL) {
-            d->ops->watch(d, -1);
-        }
         ratoon__socket_unlisten(&s->listener);
         server_free(s);
         return ratoon__fail(error, RATOON_ERR_IO, "can't start a thread to serve %s", store_path);
@@ -286,8 +291,6 @@ void ratoon__server_stop(ratoon__server *s)
     ssize_t written = write(s->wake, &one, sizeof one);
     (void)written; /* it fails only where it is readable already */
     pthread_join(s->thread, NULL);
-    if (s->driver->ops->watch != NULL) {
-        s->driver->ops->watch(s->driver, -1);
-    }
+    watch(s, false);
     server_free(s);
 }

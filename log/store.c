@@ -72,9 +72,8 @@ static ratoon_store *handle_new(const char *path, const ratoon_store_options *op
     }
     s->options = *options;
     s->executor_fd = -1;
-    s->last = &s->queue;
     s->actor = actor_name(options->actor);
-    s->encoder = ratoon__encoder_new();
+    (void)ratoon__commit_queue_init(&s->queue); /* without memory it has no encoder */
     s->roots = calloc(RATOON__CACHED_ROOTS, sizeof *s->roots);
     s->cache_capacity = RATOON__CACHED_LINEAGES * 2;
     s->cache = calloc(s->cache_capacity, sizeof *s->cache);
@@ -88,7 +87,7 @@ static ratoon_store *handle_new(const char *path, const ratoon_store_options *op
     }
     pthread_mutex_init(&s->ids_lock, NULL);
     pthread_mutex_init(&s->secret_lock, NULL);
-    pthread_mutex_init(&s->queue_lock, NULL);
+    pthread_mutex_init(&s->service_lock, NULL);
     pthread_mutex_init(&s->cache_lock, NULL);
     pthread_mutex_init(&s->definitions_lock, NULL);
     return s;
@@ -98,10 +97,10 @@ static void handle_free(ratoon_store *s)
 {
     ratoon__projections_free(s);
     ratoon__definitions_free(s);
-    ratoon__encoder_free(s->encoder);
+    ratoon__commit_queue_free(&s->queue);
     pthread_mutex_destroy(&s->ids_lock);
     pthread_mutex_destroy(&s->secret_lock);
-    pthread_mutex_destroy(&s->queue_lock);
+    pthread_mutex_destroy(&s->service_lock);
     pthread_mutex_destroy(&s->cache_lock);
     pthread_mutex_destroy(&s->definitions_lock);
     free(s->roots);
@@ -123,7 +122,7 @@ ratoon_status ratoon_store_open(const char *path, const ratoon_store_options *op
         return ratoon__fail(error, RATOON_ERR_USAGE, "a store needs a path");
     }
     ratoon_store *s = handle_new(path, &checked);
-    if (s == NULL || s->encoder == NULL || s->roots == NULL || s->cache == NULL ||
+    if (s == NULL || s->queue.encoder == NULL || s->roots == NULL || s->cache == NULL ||
         s->path == NULL || s->actor == NULL || s->writer == NULL) {
         if (s != NULL) {
             handle_free(s);
@@ -156,6 +155,7 @@ void ratoon_store_close(ratoon_store *store)
     if (store == NULL) {
         return;
     }
+    ratoon__async_close_all(store);
     if (store->executor_fd >= 0 || store->options.driver == RATOON_DRIVER_MEMORY) {
         /* What this handle still executes ends here; whoever looks later would find the same. */
         (void)ratoon__recover_runs(store, store->driver, store->executor, NULL);
@@ -189,12 +189,14 @@ uint64_t ratoon_store_now(ratoon_store *store)
 
 ratoon_id ratoon__store_new_id(ratoon_store *s)
 {
-    uint8_t random[10];
-    if (ratoon__random(random, sizeof random) != RATOON_OK) {
-        abort(); /* no randomness: ids would not be unique, which nothing above could repair */
-    }
     pthread_mutex_lock(&s->ids_lock);
-    ratoon_id id = ratoon__id_next(&s->ids, ratoon_store_now(s), random);
+    if (s->random_left == 0) {
+        if (ratoon__random(s->random, sizeof s->random) != RATOON_OK) {
+            abort(); /* no randomness: ids would not be unique, which nothing above could repair */
+        }
+        s->random_left = RATOON__IDS_RANDOM;
+    }
+    ratoon_id id = ratoon__id_next(&s->ids, ratoon_store_now(s), s->random[--s->random_left]);
     pthread_mutex_unlock(&s->ids_lock);
     return id;
 }

@@ -11,11 +11,16 @@
 #include "log/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define RATOON__CACHED_LINEAGES 4096 /* projections kept, the least recently used goes first */
 #define RATOON__CACHED_ROOTS 16384   /* run → root, direct-mapped; a power of two */
 #define RATOON__CACHED_DEFINITIONS 256
-#define RATOON__GROUP_MAX 1024     /* requests in one write batch */
+#define RATOON__GROUP_MAX 1024 /* requests in one write batch… */
+#define RATOON__GROUP_BYTES_MAX                                                                    \
+    ((size_t)32 << 20)             /* …and bytes of values, but for the last one                 \
+                                    */
+#define RATOON__IDS_RANDOM 64      /* ids that one call for randomness lasts for */
 #define RATOON__CONFLICTS_MAX 1000 /* times a request is decided anew before it gives up */
 #define RATOON__SNAPSHOT_EVENTS 64 /* no snapshot before so many events since the last */
 
@@ -29,7 +34,8 @@ typedef struct ratoon__cached {
     uint64_t bytes_since;    /* of commits since then */
 } ratoon__cached;
 
-/* A change somebody waits for. Lives on the caller's stack until it is done. */
+/* A change somebody waits for: a caller whose stack it lives on, or a queue of requests in flight
+ * (async.c) that it belongs to. */
 typedef struct ratoon__request ratoon__request;
 struct ratoon__request {
     ratoon_id lineage;
@@ -44,6 +50,9 @@ struct ratoon__request {
     const ratoon__stored_value *values;
     size_t values_count;
     ratoon_error *error; /* may be NULL */
+    /* The queue that it belongs to, NULL: a caller waits. What it is refused with is then put into
+     * a new *error (which may fail, and stay NULL). */
+    ratoon_async *async;
     /* results */
     ratoon_status status;
     ratoon__lineage
@@ -52,11 +61,34 @@ struct ratoon__request {
     bool claimed_key;
     /* the committer's */
     ratoon__request *next;
-    pthread_cond_t wake;
-    bool settled; /* has its answer; `done` follows under queue_lock */
-    bool done;
+    _Atomic uint32_t turn; /* ratoon__turn; where a caller waits, it sleeps on it */
+    bool settled;          /* has its answer; the turn follows */
     uint32_t tries;
 };
+
+typedef enum ratoon__turn {
+    RATOON__TURN_WAIT,  /* the caller sleeps, or is about to */
+    RATOON__TURN_AWAKE, /* it has the committer's role and will look at the turn afterwards */
+    RATOON__TURN_LEAD,  /* it has been given the role */
+    RATOON__TURN_DONE,  /* the request is the caller's again */
+} ratoon__turn;
+
+/* Requests on their way to the committer, and whose turn it is. */
+typedef struct ratoon__commit_queue {
+    _Atomic(ratoon__request *) arrived; /* the newest first; anybody pushes */
+    _Atomic uint32_t count;             /* pushed and not yet taken into a group */
+    _Atomic bool led;                   /* somebody has the role, or has been given it */
+    _Atomic uint32_t gather;            /* a leader sleeps until so many wait; 0: none does */
+
+    /* of whoever has the role */
+    ratoon__request *first, **last; /* taken from `arrived`, the oldest first */
+    ratoon__encoder *encoder;
+    struct ratoon__group_space *space;
+    uint32_t expected; /* callers that may be back soon, and be in the next group */
+    uint32_t skip,
+        skips;        /* groups not to wait for, since waiting was in vain; how many next time */
+    uint64_t sync_ns; /* what a group's write and sync take, smoothed */
+} ratoon__commit_queue;
 
 struct ratoon_store {
     char *path; /* absolute; "" in memory */
@@ -69,16 +101,17 @@ struct ratoon_store {
 
     pthread_mutex_t ids_lock;
     ratoon__id_state ids;
+    uint8_t random[RATOON__IDS_RANDOM][10]; /* from the system, each used once */
+    size_t random_left;
     int executor_fd; /* -1: not locked yet */
 
     pthread_mutex_t secret_lock;
     bool secret_known;
     uint8_t secret[32];
 
-    pthread_mutex_t queue_lock; /* guards queue, last, busy and every request's `done` */
-    ratoon__request *queue, **last;
-    bool busy;                /* somebody commits */
-    ratoon__encoder *encoder; /* of whoever commits */
+    ratoon__commit_queue queue;
+    struct ratoon__async_service *service; /* async.c; NULL: not used so far */
+    pthread_mutex_t service_lock;          /* guards that it is made once */
 
     pthread_mutex_t cache_lock;
     ratoon__cached **cache; /* open addressing by id; NULL: free */
@@ -97,12 +130,65 @@ struct ratoon_store {
 /* Takes this handle's executor lock, once (L08). */
 ratoon_status ratoon__store_be_executor(ratoon_store *s, ratoon_error *error);
 
-/* ---- committer.c ---- */
+/* ---- commit_queue.c ---- */
+bool ratoon__commit_queue_init(ratoon__commit_queue *q);
+void ratoon__commit_queue_free(ratoon__commit_queue *q);
 /* Has the request decided and appended, in a group with whatever else is waiting; returns its
  * status. */
 ratoon_status ratoon__commit_request(ratoon_store *s, ratoon__request *r);
+/* The same for one that belongs to a queue: returns at once. True: the role is the caller's, who
+ * passes it on to somebody that may be kept waiting by it. */
+bool ratoon__commit_submit(ratoon_store *s, ratoon__request *r);
+/* Commits one group of what waits, and gives the role away: to whoever waits first, to the thread
+ * of the queues, or to nobody. The caller has the role. */
+void ratoon__commit_lead(ratoon_store *s);
+/* How many wait to be taken into a group. */
+uint32_t ratoon__commit_waiting(const ratoon_store *s);
+
+/* ---- committer.c ---- */
 /* The same for one request outside the queue, straight to `d`; for recovery. */
 ratoon_status ratoon__commit_direct(ratoon_store *s, ratoon__driver *d, ratoon__request *r);
+/* Memory that groups are made in, one after the other. */
+typedef struct ratoon__group_space ratoon__group_space;
+void ratoon__group_space_free(ratoon__group_space *space);
+/* Decides and appends a list of requests; gives those that have to be decided again, in their
+ * order. The others are settled. *appended: something was written. */
+ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon__encoder *encoder,
+                                      ratoon__group_space **space, ratoon__request *list,
+                                      size_t count, bool *appended);
+/* Completes the error of a request that is settled. */
+void ratoon__request_finish_error(ratoon__request *r);
+
+/* ---- requests_run.c ---- */
+/* Operations on a run on their way; what it points to lives in its arenas or is the caller's. */
+typedef struct ratoon__apply {
+    ratoon_id run;
+    uint64_t epoch;
+    ratoon__op *ops;
+    ratoon_op *public_ops;
+    size_t count;
+    ratoon__arena prepared, decided;
+} ratoon__apply;
+/* Finds out what has to be known before they are decided, and makes *r the request for it; *a
+ * begins zeroed and is freed whatever this returns. */
+ratoon_status ratoon__apply_prepare(ratoon_store *s, ratoon_id run, uint64_t epoch, ratoon_op *ops,
+                                    size_t ops_count, ratoon__apply *a, ratoon__request *r,
+                                    ratoon_error *error);
+void ratoon__apply_free(ratoon__apply *a);
+
+/* ---- async.c ---- */
+/* Hands over requests that have their answers, one or several of one queue, linked by `next`, in
+ * order. Before the role is passed on, so that answers come in the order of the groups. True: its
+ * owner is to be told, by ratoon__async_tell(), once the role is passed on. */
+bool ratoon__async_settled(ratoon_async *a, ratoon__request *first, ratoon__request *last);
+void ratoon__async_tell(ratoon_async *a);
+/* USAGE in a callback of the library's own thread: the committer may need that thread to go on. */
+ratoon_status ratoon__async_may_wait(const ratoon_store *s, ratoon_error *error);
+/* The thread of the queues gets the role. */
+void ratoon__async_give_role(ratoon_store *s);
+bool ratoon__async_waits_for_room(ratoon_async *a); /* some thread */
+/* Ends all queues: what is in flight is answered; then no thread is left. */
+void ratoon__async_close_all(ratoon_store *s);
 
 /* ---- projections.c ---- */
 ratoon_status ratoon__projection_load(ratoon_store *s, ratoon__driver *d, ratoon_id root,

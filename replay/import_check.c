@@ -308,6 +308,11 @@ static ratoon_status fold(ratoon__import *im, const ratoon__commit *c, const rat
     }
     ratoon__lineage_unref(im->lineage);
     im->lineage = next;
+    if (next->runs_count == 0) { /* such as a first commit of a newer version's events alone */
+        return ratoon__import_fail(im, RATOON_ERR_DAMAGED,
+                                   "lineage %I does not begin with the creation of a run",
+                                   &c->lineage);
+    }
     return RATOON_OK;
 }
 

@@ -6,17 +6,23 @@
 
 #define RATOON__PROBLEMS_MAX 1000 /* listed in a report; more are counted */
 
+typedef struct ratoon__seal_check ratoon__seal_check; /* replay/seal.h */
+
 typedef struct ratoon__report {
     ratoon_store *store;
     json_t *problems;
     size_t count;
     uint64_t lineages, commits, events, values;
-    uint64_t feed_end;  /* when it began */
-    uint64_t erased;    /* commits that marks of deleted lineages stand for (R20) */
-    uint64_t marks_end; /* behind the last of these marks in the feed */
+    uint64_t feed_end;        /* when it began */
+    uint64_t erased;          /* commits that marks of deleted lineages stand for (R20) */
+    uint64_t marks_end;       /* behind the last of these marks in the feed */
+    ratoon__seal_check *seal; /* NULL: none */
 } ratoon__report;
 
-/* kind: chain number time decode fold feed value file snapshot derived io */
+/* Adds one to an array of problems or notices, unless that is full. */
+void ratoon__finding(json_t *array, ratoon_id lineage, uint64_t commit, const char *kind,
+                     const char *message);
+/* kind: chain number time decode fold feed value file snapshot derived io seal */
 void ratoon__problem(ratoon__report *r, ratoon_id lineage, uint64_t commit, const char *kind,
                      const char *format, ...);
 

@@ -1,6 +1,6 @@
 /* The chain pass: every commit in key order, by iteration and by look-up with checksums; decoded,
  * chained, folded; the fold compared with every stored snapshot. */
-#include "replay/verify.h"
+#include "replay/seal.h"
 
 #include "log/codec.h"
 
@@ -190,6 +190,7 @@ static void lineage_end(walk *w)
     if (!w->any) {
         return;
     }
+    ratoon__seal_lineage_end(w->report);
     pass_over_deleted(w);
     if (!w->broken && w->lineage != NULL) {
         for (uint32_t i = 0; i < w->lineage->runs_count; i++) {
@@ -209,6 +210,7 @@ static void lineage_end(walk *w)
 static bool lineage_begin(walk *w, ratoon_id lineage)
 {
     lineage_end(w);
+    ratoon__seal_lineage_begin(w->report, lineage);
     w->id = lineage;
     w->any = true;
     w->broken = false;
@@ -324,6 +326,7 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
     if (status != RATOON_OK) {
         ratoon__problem(w->report, lineage, number, "decode", "commit %U can't be decoded: %s",
                         number, why.message);
+        ratoon__seal_commit(w->report, number, &digest, NULL);
         w->broken = true;
     } else {
         if (!is_mark(w, &c, position) && w->deleted) {
@@ -336,6 +339,7 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
                             number);
         }
         commit_check(w, &c, number);
+        ratoon__seal_commit(w->report, number, &digest, &c);
         w->report->events += c.events_count;
         w->next_event = c.first_event + c.events_count;
         w->time_us = c.time_us;
@@ -367,6 +371,9 @@ ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__s
     status = w.driver->ops->read(w.driver, only, ratoon_id_is_zero(only) ? 0 : 1,
                                  !ratoon_id_is_zero(only), true, verify_commit, &w, &why);
     lineage_end(&w);
+    if (status == RATOON_OK) { /* else what comes behind was not looked at */
+        ratoon__seal_end(r);
+    }
     if (status == RATOON_ERR_DAMAGED) {
         ratoon__problem(r, w.id, w.number, "io", "reading on after commit %U failed: %s", w.number,
                         why.message);

@@ -103,7 +103,7 @@ class Goals:
         self.against("durable append, 16 threads, against PostgreSQL with 16 connections", 2,
                      peer="postgresql", threads=16, durability="sync", **report)
         self.at_least("durable append, asynchronous, 2 threads with 256 in flight each", 250e3,
-                      "events/s", self.f.values("append", "async", "ratoon", "rate", threads=2,
+                      "events/s", self.f.values("async", "report", "ratoon", "rate", threads=2,
                                                 in_flight=256, durability="sync"))
 
     def steps(self):

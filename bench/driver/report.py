@@ -9,7 +9,7 @@ ORDER = ("rate", "us_per_stage", "seconds", "p50_us", "p99_us", "returns_ms", "e
          "commit_bytes")
 TITLES = {
     ("append", "report"): "Append: one event a commit (a progress report)",
-    ("append", "async"): "Append, asynchronous: many requests in flight",
+    ("async", "report"): "Append, asynchronous: many requests in flight (one event a commit)",
     ("append", "step"): "Append: a durable step (ends a stage with an output, starts the next)",
     ("steps", "steps"): "Durable steps a second, runs at once",
     ("steps", "goback"): "Going back to a step of a finished run",

@@ -9,6 +9,10 @@ def append(c):
     c.bench("append")
 
 
+def requests_in_flight(c):
+    c.bench("async")
+
+
 def replay(c):
     c.bench("replay")
 
@@ -32,6 +36,7 @@ def step(c):
 
 STEPS = {
     "append": append,
+    "async": requests_in_flight,
     "steps": step,
     "replay": replay,
     "branch": branch,
@@ -44,5 +49,5 @@ STEPS = {
 
 def missing(c):
     """Programs that this step list needs and that were not built."""
-    names = ("append", "steps", "replay", "branch", "verify", "feed", "scale")
+    names = ("append", "async", "steps", "replay", "branch", "verify", "feed", "scale")
     return [n for n in names if not os.access(c.program(n), os.X_OK)]

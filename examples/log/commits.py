@@ -24,7 +24,7 @@ import sys
 import uuid
 
 MAGIC = 0x6E6F6F7461720001
-VERSION = 3
+VERSION = 4
 HELLO, READ, VALUE_GET = 1, 4, 7
 
 

@@ -16,6 +16,9 @@ class Docs(TourTest):
     def test_Q01_the_examples_of_format(self):
         self.follow("docs/format.md", 2)
 
+    def test_Q02_the_examples_of_auditing(self):
+        self.follow("docs/auditing.md", 16)
+
     def test_E04_the_examples_of_operations(self):
         self.follow("docs/operations.md", 2)
 

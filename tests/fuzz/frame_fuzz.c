@@ -28,6 +28,16 @@ static ratoon_status stub_read(ratoon__driver *d, ratoon_id lineage, uint64_t fr
     return verify ? ratoon__fail(error, RATOON_ERR_DAMAGED, "damaged at %U", from) : RATOON_OK;
 }
 
+static ratoon_status stub_heads(ratoon__driver *d, ratoon_id after, uint64_t before,
+                                ratoon__head_fn fn, void *ctx, ratoon_error *error)
+{
+    (void)d;
+    const ratoon_digest digest = {{1}};
+    after.bytes[0]++;
+    (void)fn(ctx, after, before, &digest);
+    return before == 0 ? ratoon__fail(error, RATOON_ERR_READ_ONLY, "read-only") : RATOON_OK;
+}
+
 static ratoon_status stub_end(ratoon__driver *d, uint64_t *position, ratoon_error *error)
 {
     (void)d;
@@ -121,6 +131,7 @@ static ratoon_status stub_snapshot_put(ratoon__driver *d, ratoon_id lineage, uin
 
 static const ratoon__driver_ops stub_ops = {
     .head = stub_head,
+    .heads = stub_heads,
     .read = stub_read,
     .end = stub_end,
     .value_get = stub_value_get,

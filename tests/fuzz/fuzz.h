@@ -61,8 +61,10 @@ static inline const uint8_t *fuzz_bytes(fuzz_input *in, size_t *size)
 {
     const uint8_t *bytes = in->at;
     *size = *size < in->left ? *size : in->left;
-    in->at += *size;
-    in->left -= *size;
+    if (*size > 0) {
+        in->at += *size;
+        in->left -= *size;
+    }
     return bytes;
 }
 

@@ -79,6 +79,7 @@ static void check_again(ratoon_store *store, uint64_t end)
         (void)export(store, (ratoon_export_format)format, false);
     }
     text first = export(store, RATOON_EXPORT_JSONL, true);
+    must(first.size > 0);
     ratoon_imported result = {0};
     ratoon_store *copy = open_store();
     must(import(copy, first.data, first.size, &result) == RATOON_OK && result.skipped == 0);

@@ -99,8 +99,24 @@ def keys():
     yield b"\0" + one + one + stored(3, b"a\0b", b"x")
 
 
+def session():
+    ops = range(16)
+    # The owner's end: the first byte, whether each client greets, steps.
+    for op in ops:
+        yield b"\0\1\1" + b"".join(bytes([0, 7, 1, 0x10 + i, 0, 7, op, i]) for i in range(4))
+    yield b"\0\1\1" + b"".join(bytes([i % 2, 7, op, 37 * op % 256]) for i, op in enumerate(ops))
+    yield b"\0\0\1" + bytes([0, 7, 2, 1, 1, 7, 2, 1])
+    yield b"\0\1\1" + bytes([0, 2, 1, 7, 4, 0x40, 1, 7, 1, 0x12, 1, 0, 20]) + b"x" * 20
+    # A client's end: how many bytes say what it does, those, how the owner answers.
+    for op in ops:
+        does = b"".join(bytes([1, 0x10 + i, op, 0x11 * i]) for i in range(4))
+        yield bytes([1, len(does)]) + does
+        for bent in range(8):
+            yield bytes([1, len(does)]) + does + bytes([1, 1, 1, 0, bent, 16, 1, 9, 8, 7, 0, bent])
+
+
 def main():
-    for target in (options, stage, keys):
+    for target in (options, stage, keys, session):
         folder = os.path.join(sys.argv[1], target.__name__)
         os.makedirs(folder, exist_ok=True)
         for number, data in enumerate(target()):

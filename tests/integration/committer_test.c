@@ -51,13 +51,7 @@ static ratoon_id intruded;
 static int queue_is_full(void *ctx)
 {
     const unsigned *wanted = ctx;
-    unsigned n = 0;
-    pthread_mutex_lock(&store->queue_lock);
-    for (const ratoon__request *r = store->queue; r != NULL; r = r->next) {
-        n++;
-    }
-    pthread_mutex_unlock(&store->queue_lock);
-    return n >= *wanted;
+    return ratoon__commit_waiting(store) >= *wanted;
 }
 
 static ratoon_status decide_note(ratoon__request *r, const ratoon__lineage *before,

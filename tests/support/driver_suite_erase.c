@@ -1,6 +1,7 @@
 /* R20 as far as it is a driver's: erasing what a mark stands for, and sweeping values. */
 #include "tests/support/driver_suite.h"
 
+#include "log/digest.h"
 #include "tests/support/raw_commits.h"
 
 #include <stdio.h>
@@ -250,6 +251,77 @@ START_TEST(test_R20_driver_sweep_takes_out_values)
 }
 END_TEST
 
+/* ---- heads ---- */
+
+typedef struct heads {
+    uint32_t lineages[8];
+    uint64_t numbers[8];
+    size_t count, stop_at;
+} heads;
+
+/* Keeps a head once its digest has been seen to be that of the commit's bytes. */
+static bool collect_head(void *ctx, ratoon_id lineage, uint64_t number, const ratoon_digest *digest)
+{
+    heads *h = ctx;
+    ratoon_digest expected;
+    uint64_t head = 0;
+    /* fill() and erase() leave writer and serial at zero. */
+    const raw_commit commit = {.lineage = lineage, .number = number};
+    ck_assert_int_eq(ratoon__sha256(&commit, sizeof commit, &expected), RATOON_OK);
+    ck_assert_mem_eq(digest->bytes, expected.bytes, sizeof expected.bytes);
+    ck_assert_int_eq(d->ops->head(d, lineage, &head, NULL), RATOON_OK); /* from within, too */
+    ck_assert_uint_le(number, head);
+    ck_assert_uint_lt(h->count, 8);
+    h->lineages[h->count] = lineage.bytes[15];
+    h->numbers[h->count++] = number;
+    return h->count != h->stop_at;
+}
+
+static void check_heads(uint32_t after, uint64_t before, size_t count, const uint32_t *lineages,
+                        const uint64_t *numbers)
+{
+    heads h = {0};
+    const ratoon_id from = after == 0 ? (ratoon_id){{0}} : raw_id(after);
+    ratoon_error error = {0};
+    ck_assert_msg(d->ops->heads(d, from, before, collect_head, &h, &error) == RATOON_OK, "%s",
+                  error.message);
+    ck_assert_uint_eq(h.count, count);
+    ck_assert_mem_eq(h.lineages, lineages, count * sizeof *lineages);
+    ck_assert_mem_eq(h.numbers, numbers, count * sizeof *numbers);
+}
+
+/* Lineages 1, 2, 3 have 5, 3, 2 commits at positions 1-5, 6-8, 9-10. */
+START_TEST(test_Q02_driver_heads_of_all_lineages_at_a_position)
+{
+    static const uint32_t lineages[] = {1, 2, 3};
+    check_heads(0, UINT64_MAX, 0, lineages, NULL);
+    fill(1, 5);
+    fill(2, 3);
+    fill(3, 2);
+    check_heads(0, 11, 3, lineages, (const uint64_t[]){5, 3, 2});
+    check_heads(0, UINT64_MAX, 3, lineages, (const uint64_t[]){5, 3, 2});
+    check_heads(0, 8, 2, lineages, (const uint64_t[]){5, 2});
+    check_heads(0, 3, 1, lineages, (const uint64_t[]){2});
+    check_heads(0, 1, 0, lineages, NULL);
+    check_heads(1, 10, 2, lineages + 1, (const uint64_t[]){3, 1});
+    check_heads(3, 11, 0, lineages, NULL);
+    heads first = {.stop_at = 1};
+    ck_assert_int_eq(d->ops->heads(d, (ratoon_id){{0}}, 11, collect_head, &first, NULL), RATOON_OK);
+    ck_assert_uint_eq(first.count, 1);
+}
+END_TEST
+
+/* Whatever the position: what the mark stands for is gone, so the mark is all there is to show. */
+START_TEST(test_Q02_driver_head_of_an_erased_lineage_is_its_mark)
+{
+    static const uint32_t lineages[] = {1, 2};
+    erase_the_first();
+    check_heads(0, 10, 2, lineages, (const uint64_t[]){6, 3});
+    check_heads(0, 9, 2, lineages, (const uint64_t[]){6, 3});
+    check_heads(0, 7, 2, lineages, (const uint64_t[]){6, 1});
+}
+END_TEST
+
 void driver_suite_erase_add(Suite *suite, const driver_suite_target *one)
 {
     target = one;
@@ -262,5 +334,7 @@ void driver_suite_erase_add(Suite *suite, const driver_suite_target *one)
     tcase_add_test(t, test_R20_driver_feed_that_begins_with_holes);
     tcase_add_test(t, test_R20_driver_erased_stays_erased_after_reopening);
     tcase_add_test(t, test_R20_driver_sweep_takes_out_values);
+    tcase_add_test(t, test_Q02_driver_heads_of_all_lineages_at_a_position);
+    tcase_add_test(t, test_Q02_driver_head_of_an_erased_lineage_is_its_mark);
     suite_add_tcase(suite, t);
 }

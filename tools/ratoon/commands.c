@@ -114,6 +114,8 @@ static const command_option list_options[] = {
 
 static const command_option log_options[] = {
     {"lineage", NULL, "events of the whole tree", 0, false},
+    {"raw", "COMMIT", "write the bytes of this commit of the lineage, as they are chained", 0,
+     false},
     {0},
 };
 
@@ -137,7 +139,14 @@ static const command_option watch_options[] = {
 
 static const command_option verify_options[] = {
     {"run", "RUN", "only the lineage of this run", 0, false},
+    {"seal", "FILE", "check too that what was sealed is still there", 0, false},
+    {"key", "FILE", "the public key of who must have signed the seal", 0, false},
     {"accept-loss", NULL, "go on without commits that are lost, before checking", 0, false},
+    {0},
+};
+
+static const command_option seal_options[] = {
+    {"key", "FILE", "sign with this secret key (seal.key in the store's folder)", 0, false},
     {0},
 };
 
@@ -243,8 +252,22 @@ const command commands[] = {
      "The store is made where --store says, which must not exist, and verified before it is put "
      "there.",
      no_options, command_restore, false},
-    {"verify", "", "check the store for damage and tampering", NULL, verify_options, command_verify,
-     false},
+    {"verify", "", "check the store for damage and tampering",
+     "With the seal that `ratoon seal` wrote earlier it also finds history that was cut off at its "
+     "end, lineages that were removed, and chains that were rewritten whole. A lineage that was "
+     "deleted since is a notice. Without --key the seal's own key is used, and a warning says that "
+     "nothing is known of who signed it.",
+     verify_options, command_verify, false},
+    {"seal", "FILE", "write a signed seal of what the store holds now",
+     "It holds the last commit of each lineage, under one root, and is signed with Ed25519: FILE "
+     "is text, its signature FILE.sig. Keep both, and the public key, where those who can change "
+     "the store can't: `ratoon verify --seal FILE --key PUBLIC` then proves what was there. "
+     "Neither file is overwritten. The store is not verified before.",
+     seal_options, command_seal, false},
+    {"keygen", "FILE", "make a pair of keys for seals",
+     "The secret key becomes FILE, readable to you alone, the public one FILE.pub, both for "
+     "openssl, too (PEM). Nothing is overwritten.",
+     no_options, command_keygen, false},
     {"export", "[RUN…]", "write lineages in a format for other programs",
      "Whole lineages, those of the given runs or all of the store. jsonl can be imported again "
      "without loss, but for captured output; openlineage, trace (for chrome://tracing), dot, "

@@ -1,4 +1,4 @@
-/* `log`: the events of a run or lineage, in order. */
+/* `log`: the events of a run or lineage, in order, or a commit as it is stored. */
 #include "tools/ratoon/command.h"
 #include "tools/ratoon/event.h"
 #include "tools/ratoon/table.h"
@@ -37,16 +37,36 @@ static bool log_table(const app *a, const ratoon_buffer *lines, bool lineage)
     return good;
 }
 
+static int log_raw(const app *a, ratoon_id run, uint64_t number)
+{
+    ratoon_buffer bytes = {0};
+    ratoon_error error = {0};
+    error.code = ratoon_commit_bytes(a->store, run, number, &bytes, &error);
+    if (error.code != RATOON_OK) {
+        return app_fail(a, &error);
+    }
+    fwrite(bytes.data, 1, bytes.size, stdout);
+    ratoon_buffer_free(&bytes);
+    return output_alive() ? EXIT_DONE : EXIT_IO;
+}
+
 int command_log(app *a, const args *in)
 {
     const bool lineage = args_has(in, "lineage");
+    uint64_t raw = 0;
     ratoon_id run;
+    if (!args_number(a, in, "raw", 1, INT64_MAX, &raw)) {
+        return EXIT_USAGE;
+    }
     int code = app_open_store(a);
     if (code < 0) {
         code = app_find_run(a, args_at(in, 0), &run);
     }
     if (code >= 0) {
         return code;
+    }
+    if (raw != 0) {
+        return log_raw(a, run, raw);
     }
     ratoon_buffer lines = {0};
     ratoon_error error = {0};
