@@ -77,7 +77,7 @@ file(GLOB support_sources CONFIGURE_DEPENDS ${tests_dir}/support/*.c)
 list(FILTER support_sources EXCLUDE REGEX "/fuzz_replay_main\\.c$")
 add_library(ratoon_test_support STATIC ${support_sources})
 target_link_libraries(ratoon_test_support
-    PRIVATE ratoon_system_flags PUBLIC ratoon_static PkgConfig::CHECK)
+    PRIVATE ratoon_system_flags PUBLIC ratoon_static PkgConfig::CHECK ${CMAKE_DL_LIBS})
 
 foreach(folder IN ITEMS unit integration sim fault)
     file(GLOB sources CONFIGURE_DEPENDS ${tests_dir}/${folder}/*_test.c)

@@ -48,7 +48,8 @@ bool ratoon__ballast_grow(const char *path, uint64_t size);
 void ratoon__ballast_set(const char *path, uint64_t size);
 
 /* Links (else copies) RocksDB's log files to a place where it does not look, because it deletes
- * them once it has read what it could. To be called by the owner, before opening. */
+ * them once it has read what it could; those with nothing in them go. To be called by the owner,
+ * before opening. */
 typedef struct ratoon__logs {
     uint64_t bytes;       /* that they hold */
     uint64_t later_bytes; /* of these, in all but the oldest */

@@ -250,6 +250,26 @@ static bool link_files(const char *db, const char *links, const char *ending, ra
     return linked;
 }
 
+/* RocksDB leaves an empty log file behind at every opening that nothing is appended after, and
+ * removes them only once something is. */
+static void remove_empty_logs(const char *db)
+{
+    DIR *folder = opendir(db);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        const char *dot = strrchr(entry->d_name, '.');
+        struct stat file;
+        if (dot != NULL && strcmp(dot, ".log") == 0 &&
+            fstatat(dirfd(folder), entry->d_name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(file.st_mode) && file.st_size == 0) {
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+}
+
 ratoon_status ratoon__logs_link(const char *path, ratoon__logs *logs, ratoon_error *error)
 {
     *logs = (ratoon__logs){0};
@@ -260,6 +280,7 @@ ratoon_status ratoon__logs_link(const char *path, ratoon__logs *logs, ratoon_err
         status = no_memory(error);
     } else {
         ratoon__tree_remove(links);
+        remove_empty_logs(db);
         if (mkdir(links, S_IRWXU) != 0 || !link_files(db, links, ".log", logs)) {
             status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't keep the log files", links);
             ratoon__tree_remove(links);

@@ -11,37 +11,56 @@
 #include <unistd.h>
 
 #define SECRET_BYTES 32
+#define FILE_BYTES (SECRET_BYTES + sizeof(ratoon_digest)) /* the key, and its digest */
 
-/* Reads the key: OK, NOT_FOUND where there is none yet, DAMAGED. */
+/* Reads the key: OK, NOT_FOUND where there is none yet, DAMAGED. A key that has changed would take
+ * every secret for another one. Stores made before the digest was there have the key alone. */
 static ratoon_status key_read(const char *path, uint8_t key[SECRET_BYTES], ratoon_error *error)
 {
+    uint8_t bytes[FILE_BYTES + 1];
+    ratoon_digest digest;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && errno == ENOENT) {
         return RATOON_ERR_NOT_FOUND;
     }
-    ssize_t got = fd < 0 ? -1 : read(fd, key, SECRET_BYTES);
+    ssize_t got = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
     if (fd >= 0) {
         close(fd);
     }
-    return got == SECRET_BYTES
-               ? RATOON_OK
-               : ratoon__fail(error, RATOON_ERR_DAMAGED, "%s can't be read as a key of %u bytes",
-                              path, (uint32_t)SECRET_BYTES);
+    if (got != SECRET_BYTES && got != (ssize_t)FILE_BYTES) {
+        return ratoon__fail(error, RATOON_ERR_DAMAGED, "%s can't be read as a key of %u bytes",
+                            path, (uint32_t)SECRET_BYTES);
+    }
+    if (got == (ssize_t)FILE_BYTES &&
+        (ratoon__sha256(bytes, SECRET_BYTES, &digest) != RATOON_OK ||
+         memcmp(digest.bytes, bytes + SECRET_BYTES, sizeof digest.bytes) != 0)) {
+        return ratoon__fail(error, RATOON_ERR_DAMAGED,
+                            "the key in %s is not what its digest says: restore it from a backup",
+                            path);
+    }
+    memcpy(key, bytes, SECRET_BYTES);
+    return RATOON_OK;
 }
 
 /* Makes the key if nobody else does so at the same time. */
 static ratoon_status key_make(const char *path, ratoon_error *error)
 {
-    uint8_t key[SECRET_BYTES];
-    ratoon_status status = ratoon__random(key, SECRET_BYTES);
+    uint8_t bytes[FILE_BYTES];
+    ratoon_digest digest;
+    ratoon_status status = ratoon__random(bytes, SECRET_BYTES);
     if (status != RATOON_OK) {
         return ratoon__fail(error, status, "the system gives no random bytes");
     }
-    status = ratoon__file_create(path, key, SECRET_BYTES, S_IRUSR | S_IWUSR, error);
+    status = ratoon__sha256(bytes, SECRET_BYTES, &digest);
+    if (status != RATOON_OK) {
+        return ratoon__fail(error, status, "%s can't be made: no digest of it", path);
+    }
+    memcpy(bytes + SECRET_BYTES, digest.bytes, sizeof digest.bytes);
+    status = ratoon__file_create(path, bytes, sizeof bytes, S_IRUSR | S_IWUSR, error);
     return status == RATOON_ERR_EXISTS ? RATOON_OK : status;
 }
 
-/* The store's key, made at its first use: a file of 32 random bytes, mode 0600. */
+/* The store's key, made at its first use: 32 random bytes and their digest, mode 0600. */
 static ratoon_status secret_file(const char *store_path, uint8_t key[SECRET_BYTES],
                                  ratoon_error *error)
 {
@@ -55,6 +74,16 @@ static ratoon_status secret_file(const char *store_path, uint8_t key[SECRET_BYTE
     return status == RATOON_ERR_NOT_FOUND
                ? ratoon__fail(error, RATOON_ERR_IO, "%s was removed while it was made", path)
                : status;
+}
+
+ratoon_status ratoon__store_secret_check(ratoon_store *s, ratoon_error *error)
+{
+    char path[4096];
+    uint8_t key[SECRET_BYTES];
+    snprintf(path, sizeof path, "%s/secret.key", s->path);
+    const ratoon_status status =
+        s->path[0] == '\0' ? RATOON_ERR_NOT_FOUND : key_read(path, key, error);
+    return status == RATOON_ERR_NOT_FOUND ? RATOON_OK : status;
 }
 
 static ratoon_status secret_key(ratoon_store *s, ratoon_error *error)

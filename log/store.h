@@ -31,6 +31,10 @@ ratoon_status ratoon__store_decode(ratoon_store *s, const void *data, size_t siz
                                    ratoon__arena *arena, ratoon__commit *out, ratoon_error *error);
 void ratoon__commit_release(ratoon__commit *commit);
 
+/* Whether the key that secrets are digested with (E08) is what it was: DAMAGED; OK where there is
+ * none. */
+ratoon_status ratoon__store_secret_check(ratoon_store *s, ratoon_error *error);
+
 ratoon__driver *ratoon__store_driver(ratoon_store *s);
 uint32_t ratoon__store_max_depth(const ratoon_store *s);
 ratoon_id ratoon__store_executor(const ratoon_store *s);

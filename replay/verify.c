@@ -133,6 +133,10 @@ static ratoon_status verify_all(ratoon__report *r, ratoon_id only, ratoon_error 
         if (status == RATOON_OK) {
             status = ratoon__verify_rows(r, &rows, error);
         }
+        ratoon_error why;
+        if (status == RATOON_OK && ratoon__store_secret_check(r->store, &why) != RATOON_OK) {
+            ratoon__problem(r, only, 0, "file", "%s", why.message);
+        }
     }
     return status;
 }

@@ -2,6 +2,7 @@
  *   store_crash --folder DIR [--seed N] [--kills N] [--seconds N] [--share I/N] [--trace]
  * Prints a line "point NAME reached killed" for each point, and "done KILLS ROUNDS". */
 #include "tests/crash/crash.h"
+#include "tests/support/small_buffers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -103,7 +104,7 @@ static void start(campaign *c, child *k, int in, int out)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(in);
         k->work.out = out;
-        crash_small_buffers = k->small_buffers;
+        support_small_buffers = k->small_buffers;
         crash_stop_set(c->shared, k->stop);
         _exit(crash_work_main(&k->work));
     }

@@ -3,6 +3,7 @@
 #include "log/codec.h"
 #include "log/store.h"
 #include "tests/crash/crash.h"
+#include "tests/support/derived.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -358,18 +359,21 @@ static ratoon_store *open_quietly(const char *path, const char *what)
 
 static void check_derived(const crash_check *c, ratoon_store *store)
 {
+    static const char *const subjects[] = {"shared", "subject 0", "subject 1", "subject 2"};
+    static const char *const pipelines[] = {"plain", "scoped", "shared"};
+    static const support_names names = {subjects, 4, pipelines, 3};
     char *path = support_path_join(c->folder, "copy");
     ratoon__buf here = {0}, anew = {0};
     ratoon_error error;
     support_remove(path);
-    if (crash_derived_dump(store, &here, &error) != RATOON_OK) {
+    if (support_derived_dump(store, &names, &here, &error) != RATOON_OK) {
         wrong("derived rows can't be listed: %s", error.message);
     } else if (ratoon_store_backup(store, path, &error) != RATOON_OK) {
         wrong("the store can't be copied: %s", error.message);
     } else {
         ratoon_store *copy = open_quietly(path, "a copy");
-        if (copy != NULL && (crash_derived_rebuild(copy, &error) != RATOON_OK ||
-                             crash_derived_dump(copy, &anew, &error) != RATOON_OK)) {
+        if (copy != NULL && (support_derived_rebuild(copy, &error) != RATOON_OK ||
+                             support_derived_dump(copy, &names, &anew, &error) != RATOON_OK)) {
             wrong("derived rows can't be rebuilt: %s", error.message);
         } else if (copy != NULL &&
                    (here.size != anew.size || memcmp(here.data, anew.data, here.size) != 0)) {

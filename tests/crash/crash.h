@@ -49,8 +49,6 @@ typedef struct crash_stop {
 
 /* In a child, before it opens anything: from now on it dies at that point. */
 void crash_stop_set(crash_shared *shared, crash_stop stop);
-/* In a child: RocksDB's buffers so small that tables are written all the time. 0: as they are. */
-extern size_t crash_small_buffers;
 
 /* ---- what a worker says ---- */
 
@@ -176,11 +174,6 @@ typedef struct crash_check {
 
 /* 0, or 1 with what is wrong on stderr. */
 int crash_check_main(const crash_check *check);
-/* Everything derived that can be listed, as lines (check_derived.c). */
-ratoon_status crash_derived_dump(ratoon_store *store, ratoon__buf *out, ratoon_error *error);
-/* Throws it away and has it made anew. */
-ratoon_status crash_derived_rebuild(ratoon_store *store, ratoon_error *error);
-
 /* Whether what is left behind is bounded; else *why, appended to, says what isn't. */
 bool crash_leftovers(const char *folder, const char *store, char *why, size_t size);
 

@@ -5,4 +5,4 @@ add_executable(store_crash ${crash_sources})
 set_target_properties(store_crash PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/crash LINKER_LANGUAGE CXX)
 target_link_libraries(store_crash PRIVATE
-    ratoon_system_flags ratoon_test_support ratoon_static ${CMAKE_DL_LIBS})
+    ratoon_system_flags ratoon_test_support ratoon_static)

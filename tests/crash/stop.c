@@ -2,7 +2,6 @@
  * RocksDB makes (the definitions here come before those of the C library). */
 #include "tests/crash/crash.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +13,6 @@
 static crash_shared *shared; /* NULL: this process isn't to be stopped */
 static crash_stop stop = {.point = CRASH_NO_POINT};
 static _Atomic uint64_t times;
-size_t crash_small_buffers;
 
 const char *crash_point_name(int point)
 {
@@ -123,18 +121,4 @@ VISIBLE int unlink(const char *path)
 {
     pass(CRASH_FILE_UNLINK);
     return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
-}
-
-/* ---- RocksDB's options ---- */
-
-typedef struct rocksdb_options_t rocksdb_options_t;
-void rocksdb_options_set_write_buffer_size(rocksdb_options_t *options, size_t size);
-void rocksdb_options_set_write_buffer_size(rocksdb_options_t *options, size_t size)
-{
-    static void (*real)(rocksdb_options_t * options, size_t size);
-    if (real == NULL) {
-        void *found = dlsym(RTLD_NEXT, "rocksdb_options_set_write_buffer_size");
-        memcpy(&real, &found, sizeof real);
-    }
-    real(options, crash_small_buffers != 0 ? crash_small_buffers : size);
 }

@@ -146,6 +146,7 @@ static void live_on(const crash_work *work, ratoon_store *store)
     crash_worker workers[CRASH_THREADS + 1];
     pthread_t threads[CRASH_THREADS + 1];
     ratoon_pipeline *plain = parse(work, "plain", "");
+    ratoon_pipeline *shared = parse(work, "shared", "");
     ratoon_pipeline *scoped = parse(work, "scoped",
                                     "params:\n  lane: {type: string, default: none}\n"
                                     "policy: {scope: \"${lane}\"}\n");
@@ -155,6 +156,7 @@ static void live_on(const crash_work *work, ratoon_store *store)
                                     .store = store,
                                     .plain = plain,
                                     .scoped = scoped,
+                                    .shared = shared,
                                     .thread = i,
                                     .began_us = now,
                                     .prng = support_prng_new(work->seed + i)};
@@ -172,6 +174,7 @@ static void live_on(const crash_work *work, ratoon_store *store)
     }
     ratoon_pipeline_free(plain);
     ratoon_pipeline_free(scoped);
+    ratoon_pipeline_free(shared);
 }
 
 int crash_work_main(const crash_work *work)

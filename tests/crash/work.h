@@ -10,6 +10,7 @@ typedef struct crash_worker {
     const crash_work *work;
     ratoon_store *store;
     ratoon_pipeline *plain, *scoped;
+    ratoon_pipeline *shared; /* of the one run that nobody executes or deletes */
     uint32_t thread, sequence;
     support_prng prng;
     uint64_t began_us;

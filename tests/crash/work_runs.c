@@ -324,7 +324,7 @@ void crash_annotate_shared(crash_worker *w)
     if (status == RATOON_ERR_NOT_FOUND) {
         ratoon_run_options options = RATOON_RUN_OPTIONS_INIT;
         ratoon_created created = {0};
-        options.pipeline = w->plain;
+        options.pipeline = w->shared;
         options.subject = "shared";
         options.key = "shared";
         options.reason = text;

@@ -504,8 +504,35 @@ START_TEST(test_E08_key_of_secrets_is_whole_or_not_there)
     ratoon_pipeline_free(p);
     char *path = support_path_join(ratoon_store_path(store), "secret.key");
     ck_assert_int_eq(stat(path, &st), 0);
-    ck_assert_int_eq(st.st_size, 32);
+    ck_assert_int_eq(st.st_size, 32 + 32); /* the key and its digest */
     ck_assert_uint_eq(st.st_mode & 0777, 0600);
+    free(path);
+}
+END_TEST
+
+START_TEST(test_E08_a_key_of_secrets_that_has_changed_is_found)
+{
+    ratoon_error error;
+    ratoon_buffer report = {0};
+    size_t problems = 0;
+    size_t size = 0;
+    ratoon_pipeline *p = parse(with_secret);
+    must(prepare_secret(store, p, &error), &error);
+    char *path = support_path_join(ratoon_store_path(store), "secret.key");
+    char *bytes = support_read_file(path, &size);
+    bytes[5] ^= 0x10;
+    support_write_file(path, bytes, size);
+    ratoon_store_close(store);
+    store = open_disk();
+    ck_assert_int_eq(prepare_secret(store, p, &error), RATOON_ERR_DAMAGED);
+    must(ratoon_verify(store, (ratoon_id){{0}}, &report, &problems, &error), &error);
+    ck_assert_uint_eq(problems, 1);
+    ck_assert_ptr_nonnull(strstr(report.data, "secret.key"));
+    ratoon_buffer_free(&report);
+    support_write_file(path, bytes, 32); /* as older stores have it: nothing to compare with */
+    must(prepare_secret(store, p, &error), &error);
+    ratoon_pipeline_free(p);
+    free(bytes);
     free(path);
 }
 END_TEST
@@ -575,6 +602,7 @@ static Suite *committer_suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, test_L08_recovery_looks_at_what_the_run_is_now);
     tcase_add_test(t, test_E08_key_of_secrets_is_whole_or_not_there);
+    tcase_add_test(t, test_E08_a_key_of_secrets_that_has_changed_is_found);
     tcase_add_test(t, test_Q03_names_of_consumers_are_made_anew);
     suite_add_tcase(s, t);
     return s;

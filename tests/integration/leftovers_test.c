@@ -3,6 +3,7 @@
 #include "log/folder.h"
 #include "tests/support/support.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ratoon.h>
 #include <stdio.h>
@@ -132,6 +133,31 @@ START_TEST(test_L08_lock_files_of_dead_executors_go_when_the_store_is_opened)
 }
 END_TEST
 
+static size_t count_logs(void)
+{
+    char *db = support_path_join(path, "db");
+    DIR *entries = opendir(db);
+    const struct dirent *entry;
+    size_t count = 0;
+    while ((entry = readdir(entries)) != NULL) {
+        const char *dot = strrchr(entry->d_name, '.');
+        count += dot != NULL && strcmp(dot, ".log") == 0;
+    }
+    closedir(entries);
+    free(db);
+    return count;
+}
+
+START_TEST(test_reading_a_store_again_and_again_leaves_no_files)
+{
+    create();
+    for (int i = 0; i < 10; i++) {
+        ratoon_store_close(open_store());
+    }
+    ck_assert_uint_le(count_logs(), 2);
+}
+END_TEST
+
 static ratoon_id finished_run(ratoon_store *store)
 {
     ratoon_pipeline *pipeline = NULL;
@@ -181,6 +207,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_E04_a_folder_left_half_made_goes_with_the_next_creation);
     tcase_add_test(t, test_E04_a_folder_being_made_is_locked);
     tcase_add_test(t, test_L08_lock_files_of_dead_executors_go_when_the_store_is_opened);
+    tcase_add_test(t, test_reading_a_store_again_and_again_leaves_no_files);
     tcase_add_test(t, test_R20_an_unfinished_note_of_a_deletion_goes_with_the_next_one);
     suite_add_tcase(s, t);
     return s;

@@ -1,7 +1,7 @@
-/* Derived rows (Q03): every list there is, and every claim, as text. */
+#include "tests/support/derived.h"
+
 #include "log/attach_route.h"
 #include "log/store_impl.h"
-#include "tests/crash/crash.h"
 
 #include <string.h>
 
@@ -54,10 +54,25 @@ static ratoon_status dump_index(ratoon__driver *driver, ratoon__index index, con
     return status;
 }
 
-ratoon_status crash_derived_dump(ratoon_store *store, ratoon__buf *out, ratoon_error *error)
+/* By id they come ascending, and the next page begins behind the last one. */
+static ratoon_status dump_ids(ratoon__driver *driver, ratoon__buf *out, ratoon_error *error)
 {
-    static const char *const subjects[] = {"shared", "subject 0", "subject 1", "subject 2"};
-    static const char *const pipelines[] = {"plain", "scoped"};
+    dump d = {.out = out, .name = "by id"};
+    ratoon_status status = RATOON_OK;
+    do {
+        const ratoon__list_query query = {
+            .index = RATOON__INDEX_ID, .from_id = d.last.run, .limit = PAGE};
+        d.seen = 0;
+        status = driver->ops->list(driver, &query, dump_row, &d, error);
+        for (size_t i = sizeof d.last.run.bytes; i-- > 0 && ++d.last.run.bytes[i] == 0;) {
+        }
+    } while (status == RATOON_OK && d.seen == PAGE);
+    return status;
+}
+
+ratoon_status support_derived_dump(ratoon_store *store, const support_names *names,
+                                   ratoon__buf *out, ratoon_error *error)
+{
     ratoon__driver *d = ratoon__store_driver(store);
     ratoon_status status = dump_index(d, RATOON__INDEX_TIME, NULL, "by time", out, error);
     for (ratoon_run_status s = RATOON_RUN_QUEUED; s <= RATOON_RUN_CANCELLED; s++) {
@@ -66,11 +81,15 @@ ratoon_status crash_derived_dump(ratoon_store *store, ratoon__buf *out, ratoon_e
                                 out, error);
         }
     }
-    for (size_t i = 0; status == RATOON_OK && i < 4; i++) {
-        status = dump_index(d, RATOON__INDEX_SUBJECT, subjects[i], "by subject", out, error);
+    for (size_t i = 0; status == RATOON_OK && i < names->subjects_count; i++) {
+        status = dump_index(d, RATOON__INDEX_SUBJECT, names->subjects[i], "by subject", out, error);
     }
-    for (size_t i = 0; status == RATOON_OK && i < 2; i++) {
-        status = dump_index(d, RATOON__INDEX_PIPELINE, pipelines[i], "by pipeline", out, error);
+    for (size_t i = 0; status == RATOON_OK && i < names->pipelines_count; i++) {
+        status =
+            dump_index(d, RATOON__INDEX_PIPELINE, names->pipelines[i], "by pipeline", out, error);
+    }
+    if (status == RATOON_OK) {
+        status = dump_ids(d, out, error);
     }
     dump claims = {.out = out};
     do {
@@ -82,7 +101,7 @@ ratoon_status crash_derived_dump(ratoon_store *store, ratoon__buf *out, ratoon_e
     return out->failed ? RATOON_ERR_NO_MEMORY : status;
 }
 
-ratoon_status crash_derived_rebuild(ratoon_store *store, ratoon_error *error)
+ratoon_status support_derived_rebuild(ratoon_store *store, ratoon_error *error)
 {
     ratoon__attached *attached = (ratoon__attached *)ratoon__store_driver(store);
     ratoon__route *route = ratoon__route_enter(attached);
