@@ -45,3 +45,7 @@ if(VALGRIND AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo" AND NOT RATOON_SANITI
     add_test(NAME bench/gate COMMAND /usr/bin/python3 -B ${PROJECT_SOURCE_DIR}/bench/gate)
     ratoon_test_properties(bench/gate bench)
 endif()
+
+add_test(NAME bench/driver_test.py
+    COMMAND /usr/bin/python3 -B ${PROJECT_SOURCE_DIR}/bench/driver_test.py)
+ratoon_test_properties(bench/driver_test.py bench)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -42,7 +42,7 @@ class Context:
         self.notes = []
         self.seconds = {}  # step -> how long it took
         self.pg = None  # connection string
-        self.after_sample = None
+        self.pg_url = None
 
     def program(self, name):
         return os.path.join(self.build, "bench", name + "_bench")
@@ -66,20 +66,29 @@ class Context:
     def parse(line):
         return json.loads(line)
 
-    def lines(self, command, timeout=1800, env=None, **more):
-        """Runs a command and takes the samples it prints. What it says on stderr is kept for the
-        message where it fails."""
-        started = time.monotonic()
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=timeout, env=env, check=False, stdin=subprocess.DEVNULL,
-                              **more)
-        for line in done.stdout.splitlines():
-            if line.startswith("{"):
-                self.add(json.loads(line))
-        if done.returncode != 0:
-            raise RuntimeError(f"{os.path.basename(command[0])} ended with {done.returncode}: "
-                               f"{done.stderr.strip()[-2000:]}")
-        return time.monotonic() - started
+    def lines(self, command, timeout=1800):
+        """Runs a command and takes the samples it prints, as it prints them: those of a program that
+        fails later count. What it says on stderr is kept for the message where it fails."""
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True,
+                                       stdin=subprocess.DEVNULL)
+            watchdog = threading.Timer(timeout, process.kill)
+            watchdog.start()
+            try:
+                for line in process.stdout:
+                    if line.startswith("{"):
+                        self.add(json.loads(line))
+                code = process.wait()
+            finally:
+                watchdog.cancel()
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+                process.stdout.close()
+            if code != 0:
+                said.seek(0)
+                raise RuntimeError(f"{os.path.basename(command[0])} ended with {code}: "
+                                   f"{said.read().strip()[-2000:]}")
 
     def bench(self, name, *arguments, timeout=1800):
         """Runs one of our programs at this run's size."""
@@ -90,4 +99,4 @@ class Context:
             command.append("--smoke")
         if self.pg:
             command += ["--pg", self.pg]
-        return self.lines(command + list(arguments), timeout=timeout)
+        self.lines(command + list(arguments), timeout=timeout)

@@ -50,9 +50,9 @@ def latency(t, threads):
     series = []
     for side, name in PEERS.items():
         m = t.figure("append", "report", side, threads=threads, durability="sync", output_bytes=0)
-        if m:
-            series.append((name, [(x, m[n]["median"], m[n]["min"], m[n]["max"]) for n, x in names],
-                           False))
+        points = [(x, m[n]["median"], m[n]["min"], m[n]["max"]) for n, x in names if n in (m or {})]
+        if points:
+            series.append((name, points, False))
     if not series:
         return None
     return chart(f"Latency of one durable append, {threads} client threads", "percentile",

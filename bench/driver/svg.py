@@ -19,7 +19,7 @@ def short(v):
 
 
 class Axis:
-    def __init__(self, values, low, high, log, ticks=None):
+    def __init__(self, values, low, high, log, ticks=None, zero=True):
         values = [v for v in values if v is not None and (v > 0 or not log)] or [1]
         self.log, self.low, self.high = log, low, high  # pixels
         if log:
@@ -28,7 +28,8 @@ class Axis:
             if ticks is None:  # whole decades, so that the grid means something
                 self.a, self.b = math.floor(self.a), math.ceil(self.b)
         else:
-            self.a, self.b = min(0.0, min(values)), max(values) * 1.05
+            self.a, self.b = (min(0.0, min(values)), max(values) * 1.05) if zero else \
+                (min(values), max(values))
         if self.b == self.a:
             self.b = self.a + 1
         self.ticks = ticks or self._ticks()
@@ -84,7 +85,8 @@ def chart(title, x_title, y_title, series, x_log=True, y_log=False, x_ticks=None
     ys = [v for _, points, _ in series for p in points for v in p[1:]]
     if limit:
         ys.append(limit[0])
-    x_axis = Axis(xs, LEFT + 14, WIDTH - RIGHT - 14, x_log, x_ticks or sorted(set(xs)))
+    x_axis = Axis(xs, LEFT + 14, WIDTH - RIGHT - 14, x_log, x_ticks or sorted(set(xs)),
+                  zero=False)
     y_axis = Axis(ys, HEIGHT - BOTTOM, TOP, y_log)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
            f'width="{WIDTH}" height="{HEIGHT}" font-family="DejaVu Sans, Helvetica, Arial, '
@@ -121,7 +123,8 @@ def chart(title, x_title, y_title, series, x_log=True, y_log=False, x_ticks=None
         at = [(x_axis.at(p[0]), y_axis.at(p[1])) for p in points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
         dash = ' stroke-dasharray="5 3"' if dashed else ""
-        out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" '
+                   f'stroke-width="{3 if name == "ratoon" else 2}"{dash}/>')
         for (x, y), p in zip(at, points):
             if len(p) == 4 and p[2] != p[3]:
                 out.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y_axis.at(p[2]):.1f}" '
