@@ -4,27 +4,16 @@
 #ifndef RATOON_LOG_FUTEX_H
 #define RATOON_LOG_FUTEX_H
 
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 /* Sleeps while the word is `value`, at most for `timeout` (NULL: without end). May return early;
  * look at the word again. */
-static inline void ratoon__futex_wait(_Atomic uint32_t *word, uint32_t value,
-                                      const struct timespec *timeout)
-{
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout, NULL, 0);
-}
+void ratoon__futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout);
 
 /* Wakes up to `count` sleepers. The word may be gone by now: its owner, if it did not sleep, may
  * have seen the change already; a wake-up too many harms nobody. */
-static inline void ratoon__futex_wake(_Atomic uint32_t *word, int count)
-{
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
-}
+void ratoon__futex_wake(_Atomic uint32_t *word, int count);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,6 +27,9 @@ int __wrap_pthread_cond_broadcast(pthread_cond_t *c);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*fn)(void *),
                           void *ctx);
 int __wrap_pthread_join(pthread_t thread, void **result);
+void __wrap_ratoon__futex_wait(_Atomic uint32_t *word, uint32_t value,
+                               const struct timespec *timeout);
+void __wrap_ratoon__futex_wake(_Atomic uint32_t *word, int count);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
 int __wrap_nanosleep(const struct timespec *duration, struct timespec *left);
 ssize_t __wrap_getrandom(void *data, size_t size, unsigned flags);
@@ -151,6 +155,24 @@ int __wrap_pthread_cond_broadcast(pthread_cond_t *c)
 {
     sim_wake(c, ~0u);
     return 0;
+}
+
+void __wrap_ratoon__futex_wait(_Atomic uint32_t *word, uint32_t value,
+                               const struct timespec *timeout)
+{
+    if (atomic_load(word) != value) {
+        return;
+    }
+    if (sim_chance(10)) {
+        sim_yield(); /* a wait may end for no reason */
+    } else {
+        (void)sim_wait(word, timeout != NULL ? sim_clock_ns() + ns_of(timeout) : SIM_NEVER);
+    }
+}
+
+void __wrap_ratoon__futex_wake(_Atomic uint32_t *word, int count)
+{
+    sim_wake(word, (unsigned)count);
 }
 
 typedef struct started {
