@@ -123,5 +123,20 @@ class Drawing(unittest.TestCase):
         self.assertIn("| ratoon |", report.markdown(results))
 
 
+class FasterPeers(unittest.TestCase):
+    def test_named_with_their_factor(self):
+        figures = Figures(appends("ratoon", [10, 20, 30]) + appends("lmdb", [30, 40, 50]) +
+                          appends("sqlite", [1, 2, 3])).rows()
+        rows = report.faster_peers(figures)
+        self.assertEqual([(r[2], r[-1]) for r in rows], [("lmdb", "2.00")])
+
+    def test_lower_is_better_for_times(self):
+        point = {"stages": 5}
+        rows = report.faster_peers(Figures([
+            sample("runner", "chain", "ratoon", 0, point, us_per_stage=30.0),
+            sample("runner", "chain", "make", 0, point, us_per_stage=10.0)]).rows())
+        self.assertEqual([(r[2], r[-1]) for r in rows], [("make", "3.00")])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -65,6 +65,32 @@ def _part(title, figures):
     return f"## {title}\n" + _table(["", "who"] + [n.replace("_", " ") for n in names], rows)
 
 
+HIGHER = ("rate",)
+LOWER = ("us_per_stage", "returns_ms", "end_ms")
+
+
+def faster_peers(figures):
+    """Rows of whatever a peer does faster by the median, the largest factor first."""
+    ours = {(f["bench"], f["part"], json.dumps(f["point"], sort_keys=True)): f
+            for f in figures if f["side"] == "ratoon"}
+    rows = []
+    for f in figures:
+        mine = ours.get((f["bench"], f["part"], json.dumps(f["point"], sort_keys=True)))
+        if mine is None or f["side"] in ("ratoon", "fdatasync"):
+            continue
+        for name in HIGHER + LOWER:
+            if name not in f["metrics"] or name not in mine["metrics"]:
+                continue
+            a, b = mine["metrics"][name]["median"], f["metrics"][name]["median"]
+            factor = b / a if name in HIGHER else a / b
+            if factor > 1:
+                what = TITLES.get((f["bench"], f["part"]), f"{f['bench']} {f['part']}")
+                rows.append((factor, [what, _point(f["point"]), f["side"],
+                                      name.replace("_", " "), number(a), number(b),
+                                      f"{factor:.2f}"]))
+    return [row for _, row in sorted(rows, key=lambda r: -r[0])]
+
+
 def _peers(figures):
     seen = {}
     for f in figures:
@@ -97,6 +123,10 @@ def markdown(results):
             [f["step"], f["message"].replace("\n", " ")[:500]] for f in results["failures"]]))
     if results["notes"]:
         out.append("".join(f"- {n}\n" for n in results["notes"]))
+    rows = faster_peers(results["figures"])
+    if rows:
+        out.append("## Where a peer is faster\n" + _table(
+            ["", "", "peer", "of", "ratoon", "peer", "times faster"], rows))
     out.append("## Who\n" + _peers(results["figures"]))
     parts = {}
     for f in results["figures"]:
