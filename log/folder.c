@@ -69,8 +69,10 @@ static ratoon_status check_format(const char *path, const char *text, ratoon_err
     if (strncmp(text, format_line, prefix) == 0 && strncmp(text + prefix, "format ", 7) == 0) {
         char *end = NULL;
         errno = 0;
-        unsigned long version = strtoul(text + prefix + 7, &end, 10);
-        if (errno == 0 && end != text + prefix + 7 && *end == '\n' && version >= 1) {
+        const char *number = text + prefix + 7;
+        unsigned long version = strtoul(number, &end, 10);
+        /* strtoul() would take a sign, blanks and zeros before it, too. */
+        if (errno == 0 && *number >= '1' && *number <= '9' && *end == '\n') {
             if (version <= RATOON__FOLDER_FORMAT) {
                 return RATOON_OK;
             }

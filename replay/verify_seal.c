@@ -43,22 +43,10 @@ static void notice(ratoon__report *r, ratoon_id lineage, uint64_t commit, const 
     ratoon__buf_free(&text);
 }
 
-/* Whether the lineage was deleted since the walk began. */
-static bool deleted_meanwhile(ratoon__report *r, ratoon_id lineage)
-{
-    ratoon__lineage *now = NULL;
-    if (ratoon__store_lineage(r->store, lineage, &now, NULL) != RATOON_OK) {
-        return false;
-    }
-    const bool deleted = now->deleted;
-    ratoon__lineage_unref(now);
-    return deleted;
-}
-
 static void report_missing(ratoon__report *r)
 {
     const ratoon__seal_leaf *leaf = &r->seal->leaf;
-    if (deleted_meanwhile(r, leaf->lineage)) {
+    if (ratoon__verify_is_erased(r, leaf->lineage)) {
         notice(r, leaf->lineage, 0, "deleted", "the lineage is being deleted just now");
         return;
     }

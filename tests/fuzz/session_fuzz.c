@@ -109,6 +109,7 @@ static void put_request(ratoon__buf *buf, fuzz_input *in, ratoon__frame_op op, u
         ratoon__frame_put_bytes(&w, value, byte % 40);
         break;
     case RATOON__FRAME_SNAPSHOT_GET:
+    case RATOON__FRAME_HEADS:
         ratoon__frame_put_id(&w, lineage);
         ratoon__frame_put_u64(&w, number);
         break;
@@ -492,6 +493,12 @@ static bool see_claim(void *ctx, const char *name, ratoon_id holder)
     return true;
 }
 
+static bool see_head(void *ctx, ratoon_id lineage, uint64_t number, const ratoon_digest *digest)
+{
+    *(uint64_t *)ctx += number + lineage.bytes[0] + digest->bytes[0];
+    return true;
+}
+
 /* One operation through a driver; what it gave as a number. */
 static ratoon_status operate(ratoon__driver *d, ratoon__frame_op op, uint8_t byte, uint64_t *sum,
                              ratoon_error *error)
@@ -558,6 +565,8 @@ static ratoon_status operate(ratoon__driver *d, ratoon__frame_op op, uint8_t byt
     case RATOON__FRAME_SNAPSHOT_GET:
         status = d->ops->snapshot_get(d, lineage, number, sum, &buffer, error);
         break;
+    case RATOON__FRAME_HEADS:
+        return d->ops->heads(d, lineage, number, see_head, sum, error);
     case RATOON__FRAME_SWEEP:
         status = d->ops->sweep(d, &digest, 1, number, &count, sum, error);
         must(status == RATOON_OK || count == 0);
