@@ -91,7 +91,7 @@ def depth(t):
     if not series:
         return None
     return chart("State before the last stage, against depth of the branch", "depth",
-                 "microseconds", series, x_log=False)
+                 "microseconds", series, x_log=False, y_log=True)
 
 
 def size_memory(t):
