@@ -9,8 +9,8 @@
 
 #include <stddef.h>
 
-/* X(NAME, text): every point, once. */
-#define RATOON__POINT_LIST(X)                                                                      \
+/* X(NAME, text): the points of the library, each once. */
+#define RATOON__STORE_POINT_LIST(X)                                                                \
     X(CREATE_FOLDER, "create.folder")   /* the temporary folder is made */                         \
     X(CREATE_FILLED, "create.filled")   /* all is in it and synced */                              \
     X(CREATE_RENAMED, "create.renamed") /* it has its name, which isn't synced */                  \
@@ -55,9 +55,25 @@
     X(CLOSE_SYNCED, "close.synced")                                                                \
     X(CLOSE_FLUSHED, "close.flushed")
 
+/* Those of who executes stages: the executor, the spawner, a supervisor. */
+#define RATOON__RUNNER_POINT_LIST(X)                                                               \
+    X(RUN_STARTED, "run.started")               /* a stage's start is recorded, no process yet */  \
+    X(RUN_SPAWNED, "run.spawned")               /* a process was asked for */                      \
+    X(RUN_END, "run.end")                       /* all processes of an attempt have ended */       \
+    X(RUN_ENDED, "run.ended")                   /* and that is recorded */                         \
+    X(RUN_FINISH, "run.finish")                 /* nothing is left to do */                        \
+    X(RUN_FINISHED, "run.finished")             /* and that is recorded */                         \
+    X(SPAWNER_FORKED, "spawner.forked")         /* a supervisor is there */                        \
+    X(SUPERVISE_LOCKED, "supervise.locked")     /* it has its lock, no command yet */              \
+    X(SUPERVISE_STARTED, "supervise.started")   /* the command runs */                             \
+    X(SUPERVISE_ENDED, "supervise.ended")       /* the command has ended, nobody knows */          \
+    X(SUPERVISE_REPORTED, "supervise.reported") /* the executor knows, the lock is held */
+
 typedef enum ratoon__point {
 #define X(name, text) RATOON__POINT_##name,
-    RATOON__POINT_LIST(X)
+    RATOON__STORE_POINT_LIST(X) RATOON__STORE_POINTS, /* so many; the others follow */
+    RATOON__POINT_BEFORE_RUNNER = RATOON__STORE_POINTS - 1,
+    RATOON__RUNNER_POINT_LIST(X)
 #undef X
         RATOON__POINTS
 } ratoon__point;

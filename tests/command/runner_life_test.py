@@ -185,6 +185,16 @@ class Schedule(Runner):
         self.assertEqual(self.show()["status"], "succeeded")
 
 
+    def test_L08_what_a_dead_executor_left_of_a_stage_goes_with_the_end_of_its_run(self):
+        # As if it was killed between recording the end of `a` and removing its files.
+        self.pipeline("stages:\n  - {name: a, run: ['true']}\n  - {name: b, run: ['true']}\n")
+        run = self.execute("p.yaml", "--until", "a", code=9)["id"]
+        work = self.write(f".ratoon/work/{run}/0.1/state.json", "{}")
+        lock = self.write(f".ratoon/locks/{run}.0", "")
+        self.run_ratoon("resume", run).expect_exit(0)
+        self.assertFalse(os.path.exists(os.path.dirname(os.path.dirname(work))))
+        self.assertFalse(os.path.exists(lock))
+
     def test_E02_a_resumed_run_knows_what_was_forgiven(self):
         self.pipeline(
             "stages:\n  - {name: a, run: ['false'], allow_failure: true}\n"

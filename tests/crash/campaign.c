@@ -48,6 +48,7 @@ typedef struct campaign {
     uint64_t kills, rounds, stores, store_round;
     int order[CRASH_POINTS]; /* in which they are aimed at */
     size_t next;
+    uint64_t passed; /* points aimed at so far */
     crash_stop aimed;
     uint64_t missed; /* times the point aimed at was not reached */
     uint64_t feed_from;
@@ -204,6 +205,12 @@ static void shuffle(campaign *c)
     c->next = (size_t)(c->share * CRASH_POINTS / c->shares);
 }
 
+/* No store is executed here: those are for runner.py. */
+static bool is_runners(int point)
+{
+    return point >= RATOON__STORE_POINTS && point < RATOON__POINTS;
+}
+
 /* The point that this round aims at. One that was missed is aimed at again, a few times. */
 static int aim(campaign *c)
 {
@@ -212,7 +219,10 @@ static int aim(campaign *c)
         return before;
     }
     c->missed = 0;
-    c->next = (c->next + 1) % CRASH_POINTS;
+    do {
+        c->next = (c->next + 1) % CRASH_POINTS;
+        c->passed++;
+    } while (is_runners(c->order[c->next]));
     return c->order[c->next];
 }
 
@@ -480,7 +490,9 @@ static void one_round(campaign *c)
     if (c->store == NULL || c->store_round++ == STORE_ROUNDS) {
         new_store(c);
     }
-    const int point = below(c, 3) > 0 ? aim(c) : CRASH_NO_POINT;
+    /* Once every point of its share, then some rounds without one. */
+    const bool first_pass = c->passed <= CRASH_POINTS / c->shares;
+    const int point = first_pass || below(c, 3) > 0 ? aim(c) : CRASH_NO_POINT;
     crash_scenario scenario = scenario_of(c, point);
     if (point != CRASH_NO_POINT) {
         c->aimed = (crash_stop){.point = point, .at = times_of(c, scenario, point)};
@@ -560,6 +572,9 @@ int main(int argc, char **argv)
         one_round(&c);
     }
     for (int i = 0; i < CRASH_POINTS; i++) {
+        if (is_runners(i)) {
+            continue;
+        }
         printf("point %s %" PRIu64 " %" PRIu64 "\n", crash_point_name(i),
                (uint64_t)atomic_load(&c.shared->reached[i]),
                (uint64_t)atomic_load(&c.shared->killed[i]));

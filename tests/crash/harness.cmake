@@ -6,3 +6,9 @@ set_target_properties(store_crash PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/crash LINKER_LANGUAGE CXX)
 target_link_libraries(store_crash PRIVATE
     ratoon_system_flags ratoon_test_support ratoon_static)
+
+# The command, that can be told where to die.
+add_executable(ratoon_crash ${crash_dir}/command/main.c ${crash_dir}/command/renamed.c)
+set_target_properties(ratoon_crash PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/crash LINKER_LANGUAGE CXX)
+target_link_libraries(ratoon_crash PRIVATE ratoon_system_flags ratoon_tools)

@@ -1,4 +1,5 @@
 /* One attempt of a stage, from its start to the moment its processes have ended. */
+#include "log/points.h"
 #include "tools/runner/executor.h"
 #include "tools/runner/files.h"
 #include "tools/runner/lock.h"
@@ -226,6 +227,7 @@ void runner__attempt_start(runner__executor *x, uint32_t stage)
     if (!record_start(x, stage, &number)) {
         return;
     }
+    ratoon__at(RATOON__POINT_RUN_STARTED);
     slot->state = RUNNER__SLOT_RUNNING;
     runner__attempt *a = attempt_new(x, stage, number);
     runner_event event = {.kind = RUNNER_STAGE_STARTED,
@@ -240,6 +242,7 @@ void runner__attempt_start(runner__executor *x, uint32_t stage)
         } else {
             (void)runner__task_start(a, NULL, (runner__slice){0});
         }
+        ratoon__at(RATOON__POINT_RUN_SPAWNED);
     }
     runner__wake(x);
 }
@@ -406,7 +409,9 @@ bool runner__attempt_step(runner__attempt *a)
         return false;
     }
     if (a->x->phase != RUNNER__PHASE_BROKEN) {
+        ratoon__at(RATOON__POINT_RUN_END);
         runner__attempt_end(a);
+        ratoon__at(RATOON__POINT_RUN_ENDED);
     }
     runner__attempt_free(a);
     return true;

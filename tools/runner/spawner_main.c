@@ -1,4 +1,5 @@
 /* The spawner itself: a process that forks supervisors (supervise.h). */
+#include "log/points.h"
 #include "tools/runner/runner.h"
 #include "tools/runner/supervise.h"
 
@@ -99,6 +100,7 @@ static bool serve(void)
     if (ok && child == 0) {
         become_supervisor(&header, text, fds);
     }
+    ratoon__at(RATOON__POINT_SPAWNER_FORKED);
     if (child < 0) {
         char line[32];
         int size = snprintf(line, sizeof(line), "X %d %d\n", RUNNER__STEP_SETUP, errno);

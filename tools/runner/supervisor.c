@@ -5,6 +5,7 @@
  * process group) and 'K' (SIGKILL to everything). To the executor go lines: "X STEP ERRNO" where
  * the command could not be executed, "W STATUS" with its wait status. The process exits, and with
  * it the lock on LOCK, when no descendant is left: it is a child subreaper, so none can hide. */
+#include "log/points.h"
 #include "tools/runner/descendants.h"
 #include "tools/runner/lock.h"
 #include "tools/runner/supervise.h"
@@ -147,9 +148,11 @@ static bool reap(supervisor *s)
             return false;
         }
         if (pid == s->command) {
+            ratoon__at(RATOON__POINT_SUPERVISE_ENDED);
             s->command_ended = true;
             s->deadline_ms = now_ms() + (s->terminated ? s->grace_ms : LINGER_MS);
             report("W %d\n", status, 0);
+            ratoon__at(RATOON__POINT_SUPERVISE_REPORTED);
         }
     }
 }
@@ -269,7 +272,9 @@ _Noreturn void runner__supervise(const char *lock_path, uint64_t grace_ms, const
     }
     /* First the lock, then this look: whoever found the lock free before came after an executor
      * that is gone already. */
+    ratoon__at(RATOON__POINT_SUPERVISE_LOCKED);
     if (executor_alive() && start(&s, cwd, argv)) {
+        ratoon__at(RATOON__POINT_SUPERVISE_STARTED);
         supervise(&s);
     }
     _exit(0);
