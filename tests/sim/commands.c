@@ -525,16 +525,19 @@ void sim_command_random(void)
 }
 
 /* Everything that waits for somebody to go on with it. */
-void sim_command_resume_all(void)
+unsigned sim_command_resume_all(void)
 {
+    unsigned n = 0;
     for (size_t i = 0; i < sim_log_runs(); i++) {
         const sim_run r = sim_log_run(i);
         if (!r.deleted && (r.status == RATOON_RUN_SUSPENDED || r.status == RATOON_RUN_QUEUED)) {
             command *c = command_new(RESUME);
             c->run = r.id;
             start(c);
+            n++;
         }
     }
+    return n;
 }
 
 void sim_command_verify(void)

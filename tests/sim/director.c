@@ -3,7 +3,7 @@
  * with, without faults, and the store verified. */
 #include "tests/sim/sim.h"
 
-enum { ALIVE_MAX = 9, REST_TRIES = 40 };
+enum { ALIVE_MAX = 9, REST_TRIES = 40, ROUNDS_MAX = 12 };
 
 static sim_proc *any_process(void)
 {
@@ -48,7 +48,7 @@ static void disaster(void)
         set_clock();
     } else if (dice < 54) {
         power_cut();
-    } else if (dice < 57 && p != NULL) {
+    } else if (dice < 58 && p != NULL) {
         sim_unlock(p);
     } else if (dice < 61) {
         sim_disk_break(SIM_DISK_SLOW);
@@ -113,8 +113,14 @@ void sim_direct(void *steps)
     sim_command_verify();
     come_to_rest(600 * SIM_S);
     sim_log_at_rest();
-    sim_command_resume_all();
-    come_to_rest(600 * SIM_S);
+    unsigned left = sim_command_resume_all();
+    for (int i = 0; left > 0 && i < ROUNDS_MAX; i++) {
+        come_to_rest(600 * SIM_S);
+        left = sim_command_resume_all();
+    }
+    if (left > 0) {
+        sim_fail("E01", "%u runs can't be gone on with", left);
+    }
     sim_command_verify();
     come_to_rest(600 * SIM_S);
     sim_log_at_rest();

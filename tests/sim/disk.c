@@ -3,6 +3,7 @@
  * asked for being done. These functions stand in for the RocksDB driver, the socket client and the
  * server; attach.c above them is the real one. */
 #include "log/attach.h"
+#include "log/points.h"
 #include "log/socket_client.h"
 #include "log/store_holder.h"
 #include "tests/sim/sim.h"
@@ -55,8 +56,27 @@ sim_proc *sim_disk_owner(void)
     return owner;
 }
 
+static bool strikes(sim_disk_fault fault);
+
+/* Named points of the code: others may go on there, and a process may end. */
+static void at_point(ratoon__point point)
+{
+    sim_proc *me = sim_self();
+    if (me == NULL || me->dead || sim_atomic != 0) {
+        return;
+    }
+    if (sim_chance(100)) {
+        sim_sleep(sim_below(2 * SIM_MS));
+    }
+    if (armed[SIM_DISK_KILLS_AT_POINT] && sim_chance(300) && strikes(SIM_DISK_KILLS_AT_POINT)) {
+        sim_note("at %s", ratoon__point_names[point]);
+        sim_kill(me);
+    }
+}
+
 void sim_disk_open(void)
 {
+    ratoon__point_hook = at_point;
     ratoon_error error;
     if (ratoon__memory_open(NULL, &disk, &error) != RATOON_OK) {
         sim_fail("simulation", "%s", error.message);

@@ -39,7 +39,7 @@ typedef struct description {
 
 typedef struct folder_stream { /* a DIR */
     struct folder_stream *next;
-    int fd; /* -1: none */
+    int fd;
     char *path;
     uint64_t after; /* ino of the last one */
     struct dirent entry;
@@ -96,6 +96,10 @@ int __real_closedir(DIR *folder);
 int __wrap_closedir(DIR *folder);
 FILE *__real_fopen(const char *path, const char *mode);
 FILE *__wrap_fopen(const char *path, const char *mode);
+int __real_dirfd(DIR *folder);
+int __wrap_dirfd(DIR *folder);
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
 int __real_flock(int fd, int operation);
 int __wrap_flock(int fd, int operation);
 void *__real_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
@@ -137,6 +141,12 @@ static int errno_is(int error)
 {
     errno = error;
     return -1;
+}
+
+/* What is left of a killed process changes no file any more. */
+static bool frozen(void)
+{
+    return sim_self() != NULL && sim_self()->dead;
 }
 
 static bool parent_is_there(const char *path)
@@ -194,6 +204,9 @@ static int unlink_node(node *n)
     if (n == NULL) {
         return errno_is(ENOENT);
     }
+    if (frozen()) {
+        return errno_is(EIO);
+    }
     if (n->folder && has_children(n)) {
         return errno_is(ENOTEMPTY);
     }
@@ -246,6 +259,9 @@ static int open_path(const char *path, int flags)
     node *n = find(path);
     if (n == NULL && ((flags & O_CREAT) == 0 || !parent_is_there(path))) {
         return errno_is(ENOENT);
+    }
+    if (frozen() && (flags & (O_CREAT | O_TRUNC)) != 0) {
+        return errno_is(EIO);
     }
     if (n != NULL && (flags & O_EXCL) != 0) {
         return errno_is(EEXIST);
@@ -387,6 +403,9 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
     if (d == NULL) {
         return __real_write(fd, data, size);
     }
+    if (frozen()) {
+        return errno_is(EIO);
+    }
     node *n = d->n;
     const size_t at = d->append ? n->size : d->offset;
     if (at + size > n->size) {
@@ -479,6 +498,9 @@ char *__wrap_realpath(const char *path, char *out)
 
 static int make_folder(const char *path)
 {
+    if (frozen()) {
+        return errno_is(EIO);
+    }
     if (find(path) != NULL) {
         return errno_is(EEXIST);
     }
@@ -520,6 +542,25 @@ int __wrap_unlinkat(int folder, const char *path, int flags)
 int __wrap_remove(const char *path)
 {
     return ours(path) ? unlink_node(find(path)) : __real_remove(path);
+}
+
+/* Of a file; what is there is replaced. */
+int __wrap_rename(const char *from, const char *to)
+{
+    if (!ours(from)) {
+        return __real_rename(from, to);
+    }
+    node *n = find(from), *old = find(to);
+    if (n == NULL || n->folder || frozen()) {
+        return errno_is(n == NULL ? ENOENT : EIO);
+    }
+    if (old != NULL) {
+        (void)unlink_node(old);
+    }
+    free(n->path);
+    n->path = strdup(to);
+    n->hash = hash_of(to);
+    return 0;
 }
 
 /* The deepest below a folder, itself the last; NULL: there is nothing. */
@@ -594,7 +635,7 @@ DIR *__wrap_opendir(const char *path)
         errno = n == NULL ? ENOENT : ENOTDIR;
         return NULL;
     }
-    return stream_new(path, -1);
+    return stream_new(path, open_path(path, O_RDONLY));
 }
 
 DIR *__wrap_fdopendir(int fd)
@@ -640,22 +681,33 @@ int __wrap_closedir(DIR *folder)
             break;
         }
     }
-    if (s->fd >= 0) {
-        (void)__wrap_close(s->fd);
-    }
+    (void)__wrap_close(s->fd);
     free(s->path);
     free(s);
     return 0;
 }
 
+int __wrap_dirfd(DIR *folder)
+{
+    const folder_stream *s = stream_of(folder);
+    return s != NULL ? s->fd : __real_dirfd(folder);
+}
+
+/* For reading: a copy. */
 FILE *__wrap_fopen(const char *path, const char *mode)
 {
     if (!ours(path)) {
         return __real_fopen(path, mode);
     }
-    if (find(path) != NULL) {
-        sim_fail("simulation", "fopen() of %s", path);
+    const node *n = find(path);
+    if (n == NULL || mode[0] != 'r') {
+        errno = ENOENT;
+        return NULL;
     }
-    errno = ENOENT;
-    return NULL;
+    FILE *f = fmemopen(NULL, n->size + 1, "w+");
+    if (f != NULL) {
+        (void)fwrite(n->data, 1, n->size, f);
+        rewind(f);
+    }
+    return f;
 }

@@ -8,7 +8,7 @@ if(NOT RATOON_SANITIZE MATCHES thread)
         pthread_create pthread_join ratoon__futex_wait ratoon__futex_wake clock_gettime nanosleep getrandom
         open openat close read write pread fstat stat lstat fstatat access mkdir mkdirat rmdir
         unlink unlinkat remove nftw opendir fdopendir readdir closedir fopen flock mmap fsync
-        realpath
+        realpath rename dirfd
         ratoon_run_apply ratoon_run_create ratoon_retry_create ratoon_run_start ratoon_run_cancel
         ratoon_run_get ratoon_feed_open ratoon_feed_next ratoon_feed_close ratoon_store_close
         runner__remove_tree)

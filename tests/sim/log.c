@@ -278,8 +278,29 @@ static void check_gone(const log_run *r, const sim_proc *by)
     }
 }
 
+/* R08: queued runs start in the order in which they came. */
+static void check_turn(const log_run *r)
+{
+    unsigned before = 0;
+    if (r->status != RATOON_RUN_QUEUED || !r->queued_by_request) {
+        return;
+    }
+    for (size_t i = 0; i < sim_log.runs_count; i++) {
+        const log_run *other = sim_log.runs[i];
+        if (other == r) {
+            break; /* the others came later */
+        }
+        before += !other->deleted && ratoon_id_equal(other->root, r->root) &&
+                  ratoon_run_status_active(other->status);
+    }
+    if (before >= sim_active_max(r->pipeline)) {
+        sim_fail("R08", "run %s starts before its turn: %u came before it", sim_id(r->id), before);
+    }
+}
+
 static void on_started(log_run *r, const ratoon__event *e, const sim_proc *by)
 {
+    check_turn(r);
     if (e->u.started.epoch <= r->epoch) {
         sim_fail("L08", "run %s goes from epoch %llu to %llu", sim_id(r->id),
                  (unsigned long long)r->epoch, (unsigned long long)e->u.started.epoch);
@@ -367,7 +388,8 @@ static void check_timeout(const log_run *r, uint32_t stage, const ratoon__failur
 {
     const ratoon_stage_def *def = ratoon_pipeline_stage(r->pipeline, stage);
     const log_stage *s = &r->stages[stage];
-    if (f->error_class != RATOON_CLASS_TIMEOUT || f->message == NULL) {
+    if (f->error_class != RATOON_CLASS_TIMEOUT || f->message == NULL ||
+        strstr(f->message, "items failed") != NULL) { /* that one tells of its items */
         return;
     }
     if (strstr(f->message, "time-out of the stage") != NULL &&

@@ -91,7 +91,8 @@ typedef enum sim_disk_fault {
     SIM_DISK_HANGS_UP,     /* the next answer to a client is lost */
     SIM_DISK_KILLS_BEFORE, /* whoever appends next dies, before or after it is stored */
     SIM_DISK_KILLS_AFTER,
-    SIM_DISK_KILLS_OWNER, /* the owner dies while it answers a client */
+    SIM_DISK_KILLS_AT_POINT, /* whoever comes by a named point of the code next */
+    SIM_DISK_KILLS_OWNER,    /* the owner dies while it answers a client */
 } sim_disk_fault;
 void sim_disk_break(sim_disk_fault fault);
 void sim_disk_mend(void);
@@ -155,8 +156,8 @@ uint64_t sim_log_commits(void);
 
 void sim_commands_open(void);
 void sim_commands_close(void);
-void sim_command_random(void); /* starts one */
-void sim_command_resume_all(void);
+void sim_command_random(void);         /* starts one */
+unsigned sim_command_resume_all(void); /* how many there were to resume */
 void sim_command_verify(void);
 const ratoon_pipeline *sim_pipeline(size_t i);
 size_t sim_pipelines(void);

@@ -148,6 +148,26 @@ static void stage_killed(void *ctx)
 
 /* ---- what it does by itself ---- */
 
+/* It used the result of a run (R22). */
+static void consume(stage *s)
+{
+    char line[128];
+    ratoon_id found = {{0}};
+    uint64_t seen = 0;
+    for (size_t i = 0; i < sim_log_runs(); i++) {
+        const sim_run r = sim_log_run(i);
+        if (!r.deleted && ratoon_run_status_terminal(r.status) && sim_below(++seen) == 0) {
+            found = r.id;
+        }
+    }
+    if (seen > 0) {
+        char id[RATOON_ID_TEXT];
+        ratoon_id_format(found, id);
+        (void)snprintf(line, sizeof line, "{\"consumes\":\"%s\"}\n", id);
+        write_to(s->events, O_APPEND, line);
+    }
+}
+
 static void say(stage *s)
 {
     char line[256];
@@ -159,6 +179,9 @@ static void say(stage *s)
 static void finish_by_itself(stage *s)
 {
     char text[1024];
+    if (sim_chance(80)) {
+        consume(s);
+    }
     if (s->degraded) {
         write_to(s->events, O_APPEND, "{\"degraded\":\"as planned\"}\n");
     }
