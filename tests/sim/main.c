@@ -1,5 +1,5 @@
 /* Simulation: whole worlds of processes in one thread, each from a seed.
- *   sim --seeds N [--seed FIRST] [--steps K] [--jobs J] [--twice] [--trace]
+ *   sim --seeds N [--seed FIRST] [--steps K] [--jobs J] [--twice] [--trace] [--stop]
  * Each seed is a world of its own in a process of its own. Prints how many there were, the hash of
  * everything that happened in them, and a verdict; for a seed that fails, the end of its trace and
  * the command that repeats it. --twice executes each seed twice and compares.
@@ -39,7 +39,7 @@
 typedef struct options {
     uint64_t seed, seeds;
     unsigned steps, jobs;
-    bool twice, trace;
+    bool twice, trace, stop;
 } options;
 
 typedef struct result { /* what a world's process tells */
@@ -165,18 +165,21 @@ static void take(totals *t, const options *o, const child *c)
     }
 }
 
+/* In order, so that the output is. */
 static void run_all(const options *o, totals *t)
 {
     child *children = calloc(o->jobs, sizeof *children);
-    for (uint64_t i = 0; i < o->seeds; i++) { /* in order, so that the output is */
-        child *c = &children[i % o->jobs];
-        if (i >= o->jobs) {
-            take(t, o, c);
+    uint64_t started = 0, ended = 0;
+    while (ended < started || started < o->seeds) {
+        const bool stop = o->stop && t->failed > 0;
+        if (!stop && started < o->seeds && started - ended < o->jobs) {
+            children[started % o->jobs] = child_start(o, o->seed + started);
+            started++;
+        } else if (ended < started) {
+            take(t, o, &children[ended++ % o->jobs]);
+        } else {
+            break;
         }
-        *c = child_start(o, o->seed + i);
-    }
-    for (uint64_t i = o->seeds < o->jobs ? 0 : o->seeds - o->jobs; i < o->seeds; i++) {
-        take(t, o, &children[i % o->jobs]);
     }
     free(children);
 }
@@ -191,6 +194,10 @@ static bool options_read(int argc, char **argv, options *o)
         }
         if (strcmp(argv[i], "--trace") == 0) {
             o->trace = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--stop") == 0) {
+            o->stop = true;
             continue;
         }
         char *end = NULL;
@@ -221,7 +228,8 @@ int main(int argc, char **argv)
         .seed = 1, .seeds = 1000, .steps = 40, .jobs = processors > 0 ? (unsigned)processors : 1};
     totals t = {0};
     if (!options_read(argc, argv, &o)) {
-        fputs("usage: sim [--seeds N] [--seed FIRST] [--steps K] [--jobs J] [--twice] [--trace]\n",
+        fputs("usage: sim [--seeds N] [--seed FIRST] [--steps K] [--jobs J] [--twice] [--trace] "
+              "[--stop]\n",
               stderr);
         return 2;
     }
