@@ -36,6 +36,14 @@ static void power_cut(void)
     }
 }
 
+/* Stopped for a while, as by SIGSTOP. */
+static void freeze(sim_proc *p)
+{
+    const uint64_t ns = sim_between(1, 8000) * SIM_MS;
+    sim_note("process %d is stopped for %.1f s", p->pid, (double)ns / (double)SIM_S);
+    p->frozen_until_ns = sim_now_ns + ns;
+}
+
 static void disaster(void)
 {
     sim_proc *p = any_process();
@@ -50,7 +58,12 @@ static void disaster(void)
         power_cut();
     } else if (dice < 58 && p != NULL) {
         sim_unlock(p);
-    } else if (dice < 61) {
+        if (sim_chance(700)) {
+            freeze(p);
+        }
+    } else if (dice < 60 && p != NULL) {
+        freeze(p);
+    } else if (dice < 63) {
         sim_disk_break(SIM_DISK_SLOW);
     } else if (dice < 66) {
         sim_disk_mend();
@@ -121,6 +134,8 @@ void sim_direct(void *steps)
     if (left > 0) {
         sim_fail("E01", "%u runs can't be gone on with", left);
     }
+    sim_command_last();
+    come_to_rest(600 * SIM_S);
     sim_command_verify();
     come_to_rest(600 * SIM_S);
     sim_log_at_rest();

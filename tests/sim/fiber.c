@@ -489,25 +489,41 @@ static uint64_t expire(void)
     return next;
 }
 
+static bool runnable(const sim_fiber *f)
+{
+    return f->used && !f->done && f->ready &&
+           (f->proc == NULL || f->proc->frozen_until_ns <= sim_now_ns);
+}
+
 static sim_fiber *choose(void)
 {
-    sim_fiber *chosen = NULL;
     uint64_t seen = 0;
     for (int i = 0; i < fibers_high; i++) {
-        if (fibers[i].used && !fibers[i].done && fibers[i].ready) {
-            seen++;
-        }
+        seen += runnable(&fibers[i]);
     }
     if (seen == 0) {
         return NULL;
     }
     uint64_t n = seen == 1 ? 0 : sim_below(seen);
-    for (int i = 0; i < fibers_high && chosen == NULL; i++) {
-        if (fibers[i].used && !fibers[i].done && fibers[i].ready && n-- == 0) {
-            chosen = &fibers[i];
+    for (int i = 0; i < fibers_high; i++) {
+        if (runnable(&fibers[i]) && n-- == 0) {
+            return &fibers[i];
         }
     }
-    return chosen;
+    return NULL;
+}
+
+/* When the next of those that are ready and stopped goes on. */
+static uint64_t next_thaw(void)
+{
+    uint64_t next = SIM_NEVER;
+    for (int i = 0; i < fibers_high; i++) {
+        const sim_fiber *f = &fibers[i];
+        if (f->used && !f->done && f->ready && f->proc != NULL && f->proc->frozen_until_ns < next) {
+            next = f->proc->frozen_until_ns;
+        }
+    }
+    return next;
 }
 
 void sim_play(void (*director)(void *ctx), void *ctx)
@@ -533,6 +549,8 @@ void sim_play(void (*director)(void *ctx), void *ctx)
             continue;
         }
         uint64_t at = timers_count > 0 && timers[0].at < next ? timers[0].at : next;
+        const uint64_t thaw = next_thaw();
+        at = thaw < at ? thaw : at;
         if (at == SIM_NEVER) {
             sim_fail("simulation", "everybody waits for ever");
         }

@@ -29,12 +29,13 @@ struct sim_proc {
     int fibers;       /* alive */
     uint64_t skip_ns; /* of a dead one: how far its clock is ahead, so that it ends at once */
     unsigned idle_rounds;
-    ratoon_store *store; /* while it has one open */
-    int lock_fd;         /* of a dead one: its executor's lock until that falls, else -1 */
-    bool unlocked;       /* it lives, but is taken for dead: somebody removed its lock */
-    bool closing;        /* its store */
-    uint64_t asked_ns;   /* when the change began that it is waiting for */
-    bool catches;        /* signals set a flag */
+    ratoon_store *store;      /* while it has one open */
+    int lock_fd;              /* of a dead one: its executor's lock until that falls, else -1 */
+    bool unlocked;            /* it lives, but is taken for dead: somebody removed its lock */
+    uint64_t frozen_until_ns; /* it is stopped till then */
+    bool closing;             /* its store */
+    uint64_t asked_ns;        /* when the change began that it is waiting for */
+    bool catches;             /* signals set a flag */
     int caught;
     int exit_code;
     void (*main)(sim_proc *p, void *ctx);
@@ -159,6 +160,7 @@ void sim_commands_close(void);
 void sim_command_random(void);         /* starts one */
 unsigned sim_command_resume_all(void); /* how many there were to resume */
 void sim_command_verify(void);
+void sim_command_last(void); /* executes a run, after which no cascade is due */
 const ratoon_pipeline *sim_pipeline(size_t i);
 size_t sim_pipelines(void);
 unsigned sim_active_max(const ratoon_pipeline *p);

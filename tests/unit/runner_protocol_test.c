@@ -344,6 +344,19 @@ START_TEST(test_A04_delays)
 }
 END_TEST
 
+START_TEST(test_A04_a_clock_that_was_set_back_lengthens_no_delay)
+{
+    const uint64_t now = 1700000000000000u, hour = 3600000000u;
+    ratoon_retry_policy p = {
+        .attempts = 5, .initial_ms = 1000, .factor = 2, .max_ms = 5000, .jitter = 0.2};
+    ck_assert_uint_eq(runner__retry_left_ms(&p, 1, 0, now), 0);
+    ck_assert_uint_eq(runner__retry_left_ms(&p, 1, now - 1, now), 0);
+    ck_assert_uint_eq(runner__retry_left_ms(&p, 1, now + 700000, now), 700);
+    ck_assert_uint_eq(runner__retry_left_ms(&p, 1, now + hour, now), 1200);
+    ck_assert_uint_eq(runner__retry_left_ms(&p, 9, now + hour, now), 5000);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("runner_protocol");
@@ -366,6 +379,7 @@ static Suite *suite(void)
     suite_add_tcase(s, items);
     TCase *delays = tcase_create("delays");
     tcase_add_test(delays, test_A04_delays);
+    tcase_add_test(delays, test_A04_a_clock_that_was_set_back_lengthens_no_delay);
     suite_add_tcase(s, delays);
     return s;
 }

@@ -31,3 +31,14 @@ uint64_t runner__retry_delay_ms(const ratoon_retry_policy *policy, uint32_t atte
     }
     return delay > 0 ? (uint64_t)delay : 0;
 }
+
+uint64_t runner__retry_left_ms(const ratoon_retry_policy *policy, uint32_t attempts,
+                               uint64_t not_before_us, uint64_t now_us)
+{
+    if (not_before_us <= now_us) {
+        return 0;
+    }
+    const uint64_t left = (not_before_us - now_us) / 1000;
+    const uint64_t most = runner__retry_delay_ms(policy, attempts, 1);
+    return left < most ? left : most;
+}

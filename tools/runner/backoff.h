@@ -12,5 +12,9 @@ bool runner__retry_allowed(const ratoon_retry_policy *policy, uint32_t attempts,
  * `jitter`, never above max (where there is one). chance: uniform in [0, 1). */
 uint64_t runner__retry_delay_ms(const ratoon_retry_policy *policy, uint32_t attempts,
                                 double chance);
+/* What is left of a delay that was recorded as a time of the clock, which may have been set back
+ * meanwhile: never more than the policy gives. */
+uint64_t runner__retry_left_ms(const ratoon_retry_policy *policy, uint32_t attempts,
+                               uint64_t not_before_us, uint64_t now_us);
 
 #endif

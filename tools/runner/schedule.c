@@ -1,4 +1,5 @@
 /* Which stages start, and when (E01, E02, R25). */
+#include "tools/runner/backoff.h"
 #include "tools/runner/executor.h"
 
 #include <dirent.h>
@@ -27,9 +28,9 @@ static void load_slot(runner__executor *x, uint32_t stage, const ratoon_stage_in
     case RATOON_STAGE_PENDING:
     case RATOON_STAGE_RUNNING:
         slot->state = RUNNER__SLOT_PENDING;
-        if (info->not_before > now_us) {
-            slot->not_before_ms = uv_now(&x->loop) + (info->not_before - now_us) / 1000;
-        }
+        slot->not_before_ms =
+            uv_now(&x->loop) + runner__retry_left_ms(&def_of(x, stage)->retry, info->attempt,
+                                                     info->not_before, now_us);
         break;
     }
 }
