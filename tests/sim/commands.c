@@ -546,6 +546,39 @@ void sim_command_random(void)
     start(c);
 }
 
+void sim_command_watch(void)
+{
+    start(command_new(WATCH));
+}
+
+void sim_command_look(void)
+{
+    start(command_new(LOOK));
+}
+
+void sim_command_resume(ratoon_id run)
+{
+    command *c = command_new(RESUME);
+    c->run = run;
+    start(c);
+}
+
+sim_proc *sim_command_executor(ratoon_id *run)
+{
+    sim_proc *found = NULL;
+    uint64_t seen = 0;
+    for (sim_proc *p = sim_procs; p != NULL; p = p->next) {
+        ratoon_id id;
+        if (p->store != NULL && !p->dead && !p->over && !p->unlocked &&
+            p->store->executor_fd >= 0 && sim_log_executed(p->store->executor, &id) &&
+            sim_below(++seen) == 0) {
+            found = p;
+            *run = id;
+        }
+    }
+    return found;
+}
+
 /* Everything that waits for somebody to go on with it. */
 unsigned sim_command_resume_all(void)
 {

@@ -44,6 +44,22 @@ static void freeze(sim_proc *p)
     p->frozen_until_ns = sim_now_ns + ns;
 }
 
+/* A run is taken away from a process that lives: stopped and without its lock it is taken for dead,
+ * and goes on while another one executes. */
+static void steal(void)
+{
+    ratoon_id run;
+    sim_proc *p = sim_command_executor(&run);
+    if (p == NULL || p == sim_disk_owner()) {
+        return;
+    }
+    sim_unlock(p);
+    p->frozen_until_ns = sim_now_ns + sim_between(100, 3000) * SIM_MS;
+    sim_command_look(); /* when it goes, the owner looks for executors that are gone */
+    sim_sleep(sim_below(200 * SIM_MS));
+    sim_command_resume(run);
+}
+
 static void disaster(void)
 {
     sim_proc *p = any_process();
@@ -56,18 +72,18 @@ static void disaster(void)
         set_clock();
     } else if (dice < 54) {
         power_cut();
-    } else if (dice < 58 && p != NULL) {
-        sim_unlock(p);
-        if (sim_chance(700)) {
-            freeze(p);
+    } else if (dice < 64 && p != NULL) {
+        if (sim_chance(300)) {
+            sim_unlock(p);
         }
-    } else if (dice < 60 && p != NULL) {
+        steal();
+    } else if (dice < 66 && p != NULL) {
         freeze(p);
-    } else if (dice < 63) {
+    } else if (dice < 70) {
         sim_disk_break(SIM_DISK_SLOW);
-    } else if (dice < 66) {
+    } else if (dice < 74) {
         sim_disk_mend();
-    } else if (sim_disk_owner() != NULL && dice < 70) {
+    } else if (sim_disk_owner() != NULL && dice < 78) {
         sim_kill(sim_disk_owner());
     } else {
         static const sim_disk_fault faults[] = {
@@ -110,6 +126,10 @@ void sim_direct(void *steps)
     const unsigned count = *(const unsigned *)steps;
     const bool calm_world = sim_chance(100);
     sim_faults = !calm_world;
+    if (sim_chance(400)) {
+        sim_command_watch(); /* it owns the store for long, so that the others are clients */
+        sim_sleep(50 * SIM_MS);
+    }
     for (unsigned i = 0; i < count; i++) {
         if (sim_alive() < ALIVE_MAX && (calm_world || sim_chance(700))) {
             sim_command_random();

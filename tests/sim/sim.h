@@ -142,6 +142,8 @@ void sim_log_check_process(ratoon_id run, const char *stage, unsigned attempt, c
 /* Whether one run is an ancestor of the other. */
 bool sim_log_ancestor(ratoon_id above, ratoon_id below);
 bool sim_log_alone(ratoon_id run); /* no other run of its lineage may be active beside it */
+/* A run that runs under that executor. */
+bool sim_log_executed(ratoon_id executor, ratoon_id *run);
 /* What a caller was told. */
 void sim_log_told_run(ratoon_id run);
 void sim_log_told_none(const char *reason); /* no run was or will be made for it */
@@ -159,6 +161,10 @@ void sim_commands_open(void);
 void sim_commands_close(void);
 void sim_command_random(void);         /* starts one */
 unsigned sim_command_resume_all(void); /* how many there were to resume */
+void sim_command_watch(void);
+void sim_command_look(void);
+void sim_command_resume(ratoon_id run);
+sim_proc *sim_command_executor(ratoon_id *run); /* one that executes that run, or NULL */
 void sim_command_verify(void);
 void sim_command_last(void); /* executes a run, after which no cascade is due */
 const ratoon_pipeline *sim_pipeline(size_t i);

@@ -243,7 +243,7 @@ static void plan(stage *s)
     s->signal = f->signal;
     s->says = f->says;
     s->left = (unsigned)sim_below(4);
-    s->step_ns = sim_chance(100) ? sim_below(900 * SIM_MS) : sim_below(40 * SIM_MS);
+    s->step_ns = sim_chance(100) ? sim_below(900 * SIM_MS) : sim_below(90 * SIM_MS);
     if (!calm && sim_chance(25)) {
         s->step_ns = 3600 * SIM_S; /* it hangs */
     }

@@ -78,6 +78,19 @@ void sim_log_told_none(const char *reason)
     }
 }
 
+bool sim_log_executed(ratoon_id executor, ratoon_id *run)
+{
+    for (size_t i = 0; i < sim_log.runs_count; i++) {
+        const log_run *r = sim_log.runs[i];
+        if (!r->deleted && r->status == RATOON_RUN_RUNNING &&
+            ratoon_id_equal(r->executor, executor)) {
+            *run = r->id;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool sim_log_alone(ratoon_id run)
 {
     return sim_active_max(sim_log_find(run)->pipeline) == 1;
