@@ -141,7 +141,7 @@ void sim_direct(void *steps)
     sim_note("peace");
     sim_faults = false;
     sim_disk_mend();
-    come_to_rest(20 * SIM_S);
+    come_to_rest(40 * SIM_S);
     sim_stages_calm(true);
     sim_command_verify();
     come_to_rest(600 * SIM_S);

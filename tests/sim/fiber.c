@@ -539,6 +539,7 @@ void sim_play(void (*director)(void *ctx), void *ctx)
         const uint64_t next = expire();
         while (timers_count > 0 && timers[0].at <= sim_now_ns) {
             timer t = timer_take();
+            switches++;
             t.fn(t.ctx);
         }
         sim_fiber *f = choose();

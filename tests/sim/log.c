@@ -511,6 +511,7 @@ static void take_event(log_lineage *l, const ratoon__event *e, const sim_proc *b
     case RATOON__EVENT_RUN_CANCEL_REQUESTED:
         if (r->status == RATOON_RUN_RUNNING) {
             set_run(r, RATOON_RUN_CANCELLING);
+            r->cancelled_ns = sim_now_ns;
         }
         break;
     case RATOON__EVENT_RUN_SUSPENDED:

@@ -21,7 +21,7 @@ typedef struct log_run {
     ratoon_id id, root, parent, executor;
     uint32_t depth;
     ratoon_run_status status;
-    uint64_t epoch;
+    uint64_t epoch, cancelled_ns;
     bool queued_by_request, only, deleted;
     int32_t until;
     const ratoon_pipeline *pipeline;

@@ -56,6 +56,7 @@ static void world(const options *o, uint64_t seed, result *out)
     sim_files_open();
     sim_disk_open();
     sim_log_open();
+    sim_stages_open();
     sim_commands_open();
     sim_play(sim_direct, &steps);
     *out = (result){.seed = seed,

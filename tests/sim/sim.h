@@ -117,6 +117,7 @@ bool sim_loop_signal(sim_proc *p, int number);
 /* ---- stage.c: processes of stages, under their supervisors ---- */
 
 void sim_stages_died(sim_proc *p); /* their executor did */
+void sim_stages_open(void);
 unsigned sim_stages_alive(void);
 void sim_stages_close(void);
 /* The attempt was ended because it said nothing for so long (A06). */
@@ -141,6 +142,8 @@ sim_run sim_log_run(size_t i);
 void sim_log_check_process(ratoon_id run, const char *stage, unsigned attempt, const char *item);
 /* Whether one run is an ancestor of the other. */
 bool sim_log_ancestor(ratoon_id above, ratoon_id below);
+/* A stage of a run; *cancelling_ns: since when the run is being cancelled, 0: it is not. */
+const ratoon_stage_def *sim_log_stage(ratoon_id run, const char *stage, uint64_t *cancelling_ns);
 bool sim_log_alone(ratoon_id run); /* no other run of its lineage may be active beside it */
 /* A run that runs under that executor. */
 bool sim_log_executed(ratoon_id executor, ratoon_id *run);

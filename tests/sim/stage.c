@@ -29,7 +29,7 @@ typedef struct stage {
     int exit_code, signal;
     const char *says; /* on stderr at its end */
     bool broken_output, degraded, item_failed;
-    uint64_t said_ns, told_to_end_ns; /* 0: not yet */
+    uint64_t started_ns, said_ns, told_to_end_ns; /* 0: not yet */
 } stage;
 
 struct runner__process {
@@ -47,9 +47,51 @@ struct runner__spawner {
     int unused;
 };
 
+#define SLACK_NS (15 * SIM_S) /* for slow disks, new owners, and the time between two looks */
+
 static stage *stages, *all_stages;
 static int last_number;
 static bool calm;
+
+/* What an executor that can do so must do in time: end what is over its time-out, says nothing, or
+ * is of a run that is being cancelled. */
+static void check_ended_in_time(const stage *s)
+{
+    const sim_proc *p = s->executor;
+    if (p == NULL || p->unlocked || sim_now_ns < p->frozen_until_ns + SLACK_NS ||
+        sim_now_ns < s->started_ns + SLACK_NS) {
+        return;
+    }
+    uint64_t since = 0;
+    const ratoon_stage_def *def = sim_log_stage(s->run, s->name, &since);
+    const uint64_t late = sim_now_ns - SLACK_NS;
+    if (def->timeout_ms > 0 && s->started_ns + def->timeout_ms * SIM_MS + s->grace_ns < late) {
+        sim_fail("A06", "%s goes on beyond its time-out of %llu ms", s->name,
+                 (unsigned long long)def->timeout_ms);
+    }
+    if (def->heartbeat_ms > 0 && s->told_to_end_ns == 0 &&
+        s->said_ns + def->heartbeat_ms * SIM_MS < late) {
+        sim_fail("A06", "%s says nothing for more than %llu ms and goes on", s->name,
+                 (unsigned long long)def->heartbeat_ms);
+    }
+    if (since > 0 && since < late && s->told_to_end_ns == 0) {
+        sim_fail("E05", "%s goes on %.1f s after its run was cancelled", s->name,
+                 (double)(sim_now_ns - since) / (double)SIM_S);
+    }
+}
+
+static void check_now_and_then(void *ctx)
+{
+    for (const stage *s = stages; s != NULL; s = s->next) {
+        check_ended_in_time(s);
+    }
+    sim_after(SIM_S, check_now_and_then, ctx);
+}
+
+void sim_stages_open(void)
+{
+    check_now_and_then(NULL);
+}
 
 unsigned sim_stages_alive(void)
 {
@@ -320,7 +362,7 @@ int runner__process_start(uv_loop_t *loop, const runner__process_spec *spec, run
     }
     s->grace_ns = spec->grace_ms * SIM_MS;
     s->executor = me;
-    s->said_ns = sim_now_ns;
+    s->started_ns = s->said_ns = sim_now_ns;
     s->next = stages;
     stages = s;
     s->all = all_stages;

@@ -91,6 +91,14 @@ bool sim_log_executed(ratoon_id executor, ratoon_id *run)
     return false;
 }
 
+const ratoon_stage_def *sim_log_stage(ratoon_id run, const char *stage, uint64_t *cancelling_ns)
+{
+    const log_run *r = sim_log_find(run);
+    *cancelling_ns = r->status == RATOON_RUN_CANCELLING ? r->cancelled_ns : 0;
+    return ratoon_pipeline_stage(r->pipeline,
+                                 (size_t)ratoon_pipeline_stage_find(r->pipeline, stage));
+}
+
 bool sim_log_alone(ratoon_id run)
 {
     return sim_active_max(sim_log_find(run)->pipeline) == 1;
