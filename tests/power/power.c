@@ -3,6 +3,7 @@
 #include "tests/power/power.h"
 
 #include "tests/power/oracle.h"
+#include "tests/power/workload.h"
 #include "tests/support/support.h"
 
 #include <errno.h>
@@ -60,6 +61,9 @@ int power_start_workload(const power *p, const char *root, const char *mode, uin
         power_fail("can't fork");
     }
     if (pid == 0) {
+        if (marks && freopen("/dev/null", "w", stderr) == NULL) { /* it will have complaints */
+            _exit(127);
+        }
         (void)setenv("LD_PRELOAD", library, 1);
         (void)setenv("RATOON_HOOK_ROOT", root, 1);
         (void)setenv("RATOON_RECORD", record, 1);
@@ -152,8 +156,9 @@ static void failed(const session *s, const disk *d, const image_choice *c, unsig
                  "--again %s/%s\n",
                  name, described, text, s->p->keep, name, s->p->keep, name);
     char why[8192];
-    (void)snprintf(why, sizeof why, "%s\nmode %s\nroot %s\nseed %llu\nlying %d\n", text, s->mode,
-                   s->root, (unsigned long long)(s->seed + image), c->lying != 0);
+    (void)snprintf(why, sizeof why, "%s\nmode %s\nroot %s\nseed %llu\nlying %d\n%s", text, s->mode,
+                   s->root, (unsigned long long)(s->seed + image), c->lying != 0,
+                   strcmp(record, s->record) != 0 ? "nested\n" : "");
     keep(s->p, d, c, record, name, why);
 }
 
@@ -198,9 +203,7 @@ static void nested(session *s, const expect *e, const image_choice *first, unsig
 
 static void look_at_images(session *s, const disk *d, unsigned images)
 {
-    const ratoon_durability mode = strcmp(s->mode, "interval") == 0 ? RATOON_DURABILITY_INTERVAL
-                                   : strcmp(s->mode, "none") == 0   ? RATOON_DURABILITY_NONE
-                                                                    : RATOON_DURABILITY_SYNC;
+    const ratoon_durability mode = workload_mode(s->mode);
     char text[4096];
     expect *e = expect_load(d, mode, true);
     for (unsigned i = 0; i < images; i++) {
@@ -255,6 +258,58 @@ static bool record_and_look(const power *p, totals *t, const char *mode, unsigne
     return good;
 }
 
+/* ---- one that failed, again ---- */
+
+static bool line_of(const char *text, const char *name, char *out, size_t size)
+{
+    const char *at = strstr(text, name);
+    if (at == NULL) {
+        return false;
+    }
+    at += strlen(name);
+    (void)snprintf(out, size, "%.*s", (int)strcspn(at, "\n"), at);
+    return true;
+}
+
+/* Makes a kept image again from its record and looks at it once more. */
+static int look_again(const power *p, const char *folder)
+{
+    char mode[64];
+    char root[4096];
+    char seed[64];
+    char lying[64];
+    char text[4096];
+    char described[256];
+    char *why_path = in_folder(folder, "why");
+    char *record = in_folder(folder, "record");
+    char *image = in_folder(p->work, "image");
+    char *why = support_read_file(why_path, NULL);
+    if (!line_of(why, "\nmode ", mode, sizeof mode) ||
+        !line_of(why, "\nroot ", root, sizeof root) ||
+        !line_of(why, "\nseed ", seed, sizeof seed) ||
+        !line_of(why, "\nlying ", lying, sizeof lying)) {
+        power_fail("%s says too little", why_path);
+    }
+    if (strstr(why, "\nnested") != NULL) {
+        power_fail("%s: a second loss: look at its image with `ratoon --store … verify`", folder);
+    }
+    disk *d = disk_load(record, root, NULL, 0);
+    expect *e = expect_load(d, workload_mode(mode), true);
+    const image_choice c = image_choose(d, strtoull(seed, NULL, 10), strcmp(lying, "0") != 0);
+    image_describe(&c, described, sizeof described);
+    fresh_folder(image);
+    image_make(d, &c, image);
+    const oracle_verdict verdict = oracle_look(e, &c, root, image, true, text, sizeof text);
+    (void)printf("%s\n%s %s\n", described, verdict == ORACLE_FAILED ? "FAILED" : "passed", text);
+    expect_free(e);
+    disk_free(d);
+    free(why);
+    free(why_path);
+    free(record);
+    free(image);
+    return verdict == ORACLE_FAILED ? 1 : 0;
+}
+
 /* ---- options ---- */
 
 static int lose_power(const power *p, unsigned images)
@@ -283,7 +338,9 @@ static int lose_power(const power *p, unsigned images)
 
 static int usage(void)
 {
-    (void)fprintf(stderr, "usage: run [--smoke | --images N | --loop N] [--seed N] [--scale N]\n");
+    (void)fprintf(
+        stderr,
+        "usage: run [--smoke | --images N | --loop N | --again FOLDER] [--seed N] [--scale N]\n");
     return 2;
 }
 
@@ -291,6 +348,7 @@ int main(int argc, char **argv)
 {
     unsigned images = 100;
     unsigned rounds = 0;
+    const char *again = NULL;
     power p = {.seed = 1, .scale = 6};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -302,6 +360,8 @@ int main(int argc, char **argv)
             images = (unsigned)strtoul(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--loop") == 0) {
             rounds = (unsigned)strtoul(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--again") == 0) {
+            again = argv[++i];
         } else if (strcmp(argv[i], "--seed") == 0) {
             p.seed = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--scale") == 0) {
@@ -317,7 +377,9 @@ int main(int argc, char **argv)
     p.programs = dirname(self);
     p.work = support_temp_dir("power");
     p.keep = in_folder(p.programs, "failed");
-    const int code = rounds > 0 ? power_loop(&p, rounds) : lose_power(&p, images);
+    const int code = again != NULL ? look_again(&p, again)
+                     : rounds > 0  ? power_loop(&p, rounds)
+                                   : lose_power(&p, images);
     support_temp_dir_free(p.work);
     free(p.keep);
     return code;
