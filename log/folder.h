@@ -77,7 +77,7 @@ char *ratoon__path_absolute(const char *path); /* free(); NULL: out of memory */
 /* Removes a folder and what is in it. */
 void ratoon__tree_remove(const char *path);
 ratoon_status ratoon__file_write(const char *path, const void *data, size_t size,
-                                 ratoon_error *error); /* replaces it whole, synced */
+                                 ratoon_error *error); /* replaces it whole, synced, its name too */
 /* Makes a file that must not be there (EXISTS), synced with its folder. It gets its name when it is
  * whole and on disk: whoever finds it finds all of it, however its maker ended. mode: as for
  * open(), less the umask. */

@@ -107,6 +107,9 @@ ratoon_status ratoon__file_write(const char *path, const void *data, size_t size
         (void)unlink(temporary);
     }
     ratoon__at(RATOON__POINT_FILE_RENAMED);
+    if (status == RATOON_OK) {
+        status = ratoon__parent_sync(path, error); /* its name too */
+    }
     free(temporary);
     return status;
 }

@@ -154,7 +154,8 @@ ratoon_status ratoon__leftovers_note(const ratoon__leftovers *l, const char *sto
     } else if (mkdir(folder, S_IRWXU) != 0 && errno != EEXIST) {
         status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't make the folder", folder);
     } else {
-        status = write_locked(folder, path, &text, error);
+        status = ratoon__parent_sync(folder, error);
+        status = status == RATOON_OK ? write_locked(folder, path, &text, error) : status;
     }
     ratoon__buf_free(&text);
     free(folder);

@@ -3,6 +3,7 @@
 #include "log/points.h"
 #include "log/store_impl.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -280,7 +281,14 @@ ratoon_status ratoon__on_owner(void *store, ratoon__driver *owned, ratoon_error 
     ratoon_status status = catch_up(s, owned, error);
     if (status == RATOON_OK) {
         ratoon__at(RATOON__POINT_RECOVER_BEGIN);
-        status = ratoon__recover_runs(s, owned, (ratoon_id){{0}}, error);
+        ratoon_error why = {0};
+        status = ratoon__recover_runs(s, owned, (ratoon_id){{0}}, &why);
+        if (status == RATOON_ERR_IO && why.backend_code == ENOSPC) {
+            /* On a full disk the store can be read at least; the next opening makes up for it. */
+            status = RATOON_OK;
+        } else if (status != RATOON_OK && error != NULL) {
+            *error = why;
+        }
         ratoon__executors_sweep(s->path);
         ratoon__at(RATOON__POINT_RECOVER_END);
     }

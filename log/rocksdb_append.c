@@ -492,7 +492,12 @@ ratoon_status ratoon__rocks_sync(ratoon__rocks *r, ratoon_error *error)
     }
     ratoon_error why = {0};
     char *message = NULL;
-    rocksdb_flush_wal(r->db, 1, &message);
+    /* An empty batch waits its turn behind other writes, and RocksDB refuses it once one of them
+     * has failed. A flush of the log does not: between a failed write and the refusal of what comes
+     * behind it, it would run into an assertion and end the process. */
+    rocksdb_writebatch_t *nothing = rocksdb_writebatch_create();
+    rocksdb_write(r->db, r->write_sync, nothing, &message);
+    rocksdb_writebatch_destroy(nothing);
     ratoon__at(RATOON__POINT_SYNC_DONE);
     status = message != NULL ? ratoon__rocks_error(message, "can't sync the log", &why)
                              : note_witness(r, position, &why);

@@ -15,7 +15,8 @@ static ratoon_status status_of(const char *message)
         strstr(message, "create_if_missing is false") != NULL) {
         return RATOON_ERR_DAMAGED;
     }
-    if (strstr(message, "/LOCK: ") != NULL || strstr(message, "lock hold by current process")) {
+    if (strstr(message, "/LOCK: Resource temporarily unavailable") != NULL ||
+        strstr(message, "lock hold by current process") != NULL) {
         return RATOON_ERR_STORE_BUSY;
     }
     if (strncmp(message, "Not implemented", 15) == 0) {

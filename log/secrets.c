@@ -24,8 +24,12 @@ static ratoon_status key_read(const char *path, uint8_t key[SECRET_BYTES], ratoo
         return RATOON_ERR_NOT_FOUND;
     }
     ssize_t got = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
+    const int reason = errno;
     if (fd >= 0) {
         close(fd);
+    }
+    if (got < 0 && reason != ELOOP && reason != EISDIR) { /* it may be all right another time */
+        return ratoon__fail(error, RATOON_ERR_IO, "%s can't be read: %s", path, strerror(reason));
     }
     if (got != SECRET_BYTES && got != (ssize_t)FILE_BYTES) {
         return ratoon__fail(error, RATOON_ERR_DAMAGED, "%s can't be read as a key of %u bytes",

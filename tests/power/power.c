@@ -201,12 +201,17 @@ static void nested(session *s, const expect *e, const image_choice *first, unsig
     free(record);
 }
 
+static bool is_enough(const session *s)
+{
+    return s->p->first_failure && s->t->failed > 0;
+}
+
 static void look_at_images(session *s, const disk *d, unsigned images)
 {
     const ratoon_durability mode = workload_mode(s->mode);
     char text[4096];
     expect *e = expect_load(d, mode, true);
-    for (unsigned i = 0; i < images; i++) {
+    for (unsigned i = 0; i < images && !is_enough(s); i++) {
         const bool lies = mode == RATOON_DURABILITY_SYNC && i % 5 == 4;
         const image_choice c = image_choose(d, s->seed + i, lies);
         fresh_folder(s->image);
@@ -319,7 +324,7 @@ static int lose_power(const power *p, unsigned images)
     bool good = true;
     unsigned records = (images + IMAGES_PER_RECORD - 1) / IMAGES_PER_RECORD;
     records = records < 4 ? 4 : records;
-    for (unsigned i = 0; good && i < records; i++) {
+    for (unsigned i = 0; good && i < records && !(p->first_failure && t.failed > 0); i++) {
         const unsigned share = images / records + (i < images % records ? 1 : 0);
         good = record_and_look(p, &t, modes[i % 4], i, share);
         (void)printf("%s: %u images so far, %u failed\n", modes[i % 4], t.images, t.failed);
@@ -354,6 +359,8 @@ int main(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--smoke") == 0) {
             images = 100;
+        } else if (strcmp(argv[i], "--first-failure") == 0) {
+            p.first_failure = true;
         } else if (value == NULL) {
             return usage();
         } else if (strcmp(argv[i], "--images") == 0) {

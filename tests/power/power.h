@@ -10,7 +10,8 @@ typedef struct power {
     char *work;     /* scratch folder */
     char *keep;     /* where failing images go */
     uint64_t seed;
-    unsigned scale; /* runs of each thread in a session of the workload */
+    bool first_failure; /* ends with the first image that fails */
+    unsigned scale;     /* runs of each thread in a session of the workload */
 } power;
 
 /* Starts the workload on the folder `root` with everything recorded to `record`, or (marks) only

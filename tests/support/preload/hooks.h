@@ -41,6 +41,9 @@ typedef struct hook_call {
  * is not made. Otherwise hook_after follows. */
 int hook_before(hook_call *call);
 void hook_after(hook_call *call, long result);
+struct statvfs;
+/* What is said of the room on a disk may be changed. */
+void hook_room(struct statvfs *disk);
 /* Once, before all others. */
 void hook_start(void);
 

@@ -62,6 +62,11 @@ void recording_mark(const void *data, uint64_t size)
     pthread_mutex_unlock(&mutex);
 }
 
+void hook_room(struct statvfs *disk)
+{
+    (void)disk;
+}
+
 int hook_before(hook_call *call)
 {
     if (out < 0 || marks_only) {

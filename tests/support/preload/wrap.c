@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { FDS_MAX = 4096, COPY_PIECE = 1 << 16 };
@@ -307,6 +308,17 @@ int fallocate(int fd, int mode, off_t offset, off_t size)
     return result;
 }
 
+int statvfs(const char *path, struct statvfs *disk)
+{
+    REAL(int, "statvfs", const char *, struct statvfs *);
+    const int result = real(path, disk);
+    char whole[PATH_MAX];
+    if (result == 0 && below(AT_FDCWD, path, whole) != NULL) {
+        hook_room(disk);
+    }
+    return result;
+}
+
 /* ---- syncs ---- */
 
 int fsync(int fd)
@@ -336,7 +348,8 @@ int fdatasync(int fd)
 int sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags)
 {
     REAL(int, "sync_file_range", int, off64_t, off64_t, unsigned);
-    if (!is_watched(fd)) {
+    if (!is_watched(fd) ||
+        flags == 0) { /* that does nothing but ask whether there is such a call */
         return real(fd, offset, size, flags);
     }
     hook_call call = {.op = HOOK_SYNC_RANGE, .fd = fd};

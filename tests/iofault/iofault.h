@@ -1,0 +1,23 @@
+/* What the parts of the harness share. */
+#ifndef RATOON_TESTS_IOFAULT_IOFAULT_H
+#define RATOON_TESTS_IOFAULT_IOFAULT_H
+
+#include "tests/iofault/trial.h"
+
+typedef struct iofault {
+    char *work; /* scratch folder: faults are made below it */
+    uint64_t seed;
+} iofault;
+
+void iofault_set(const fault *f);
+void iofault_get(fault_report *report);
+/* Makes the template below the scratch folder, in a process of its own. */
+bool iofault_template(const iofault *io, bool crashed);
+/* Copies the template into the trial's folder; where there is no template yet, makes it. */
+void iofault_prepare(const iofault *io, bool crashed, trial *t);
+/* What is wrong with what is known, "" where nothing is. */
+void iofault_check_known(trial *t, char *wrong, size_t size);
+/* A disk that fills up and gets room again. 0: all is well. */
+int iofault_full_disk(const iofault *io);
+
+#endif
