@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 from driver import goals, plots, report  # noqa: E402
-from driver.figures import Figures  # noqa: E402
+from driver.figures import Figures, samples_of  # noqa: E402
 
 
 def sample(bench, part, side, repeat, point, **metrics):
@@ -77,6 +77,14 @@ class Goals(unittest.TestCase):
         self.assertFalse(any(r["met"] for r in rows))
         for row in rows:
             self.assertLessEqual({"name", "unit", "ratio", "min", "max", "goal", "met"}, set(row))
+
+
+class Rows(unittest.TestCase):
+    def test_samples_come_back_from_the_rows_of_the_file(self):
+        samples = appends("ratoon", [5.0, 6.0, 7.0]) + appends("sqlite", [1.0, 2.0])
+        del samples[1]["metrics"]["rate"]
+        samples[1]["metrics"]["p50_us"] = 3.0
+        self.assertEqual(samples_of(Figures(samples).rows()), samples)
 
 
 class Run(unittest.TestCase):

@@ -3,6 +3,7 @@
 import json
 import statistics
 
+KEPT = ("version", "rocksdb", "mode")  # facts about a side
 
 class Figures:
     def __init__(self, samples):
@@ -39,15 +40,29 @@ class Figures:
         for (bench, part, side, at), samples in self.by_key.items():
             metrics = {}
             for name in dict.fromkeys(n for s in samples for n in s["metrics"]):
-                values = [s["metrics"][name] for s in samples if name in s["metrics"]]
-                metrics[name] = spread(values)
+                values = [s["metrics"].get(name) for s in samples]
+                metrics[name] = spread([v for v in values if v is not None])
+                metrics[name]["values"] = [v if v is None else _short(v) for v in values]
             row = {"bench": bench, "part": part, "side": side, "point": json.loads(at),
-                   "repeats": len(samples), "metrics": metrics}
-            for name in ("version", "rocksdb", "mode", "how"):
+                   "repeats": [s["repeat"] for s in samples], "metrics": metrics}
+            for name in KEPT:
                 if name in samples[0]:
                     row[name] = samples[0][name]
             out.append(row)
         return out
+
+
+def samples_of(rows):
+    """What rows() was made of, to five digits."""
+    out = []
+    for row in rows:
+        for i, repeat in enumerate(row["repeats"]):
+            metrics = {n: m["values"][i] for n, m in row["metrics"].items()
+                       if m["values"][i] is not None}
+            out.append({"bench": row["bench"], "part": row["part"], "side": row["side"],
+                        "repeat": repeat, "point": row["point"], "metrics": metrics,
+                        **{k: row[k] for k in KEPT if k in row}})
+    return out
 
 
 def spread(values):

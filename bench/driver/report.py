@@ -113,6 +113,7 @@ def markdown(results):
                f"{machine['load_at_start']}. Cells with three numbers are minimum, **median** and "
                "maximum of the repeats. A ratio is ours against the peer, repeat by repeat; higher "
                "is better (docs/performance.md).\n")
+    out.extend(f"**{note}**\n" for note in results["notes"])
     met = sum(g["met"] for g in results["goals"])
     out.append(f"## Goals: {met} of {len(results['goals'])} met\n" + _goals(results["goals"]))
     if results["absent"]:
@@ -121,8 +122,6 @@ def markdown(results):
     if results["failures"]:
         out.append("## Failed\n" + _table(["step", "message"], [
             [f["step"], f["message"].replace("\n", " ")[:500]] for f in results["failures"]]))
-    if results["notes"]:
-        out.append("".join(f"- {n}\n" for n in results["notes"]))
     rows = faster_peers(results["figures"])
     if rows:
         out.append("## Where a peer is faster\n" + _table(
