@@ -185,6 +185,17 @@ class Schedule(Runner):
         self.assertEqual(self.show()["status"], "succeeded")
 
 
+    def test_E06_processes_of_a_supervisor_that_is_killed_end(self):
+        self.write("stubborn.py", STUBBORN, True)
+        self.pipeline("stages:\n  - {name: a, run: [./stubborn.py, there]}\n")
+        process = self.start_ratoon("run", "p.yaml")
+        self.wait_file("there")
+        supervisor = self.wait_until(self.supervisor, "a supervisor")
+        self.assertGreater(len(self.marked()), 1)
+        os.kill(supervisor, signal.SIGKILL)
+        self.finish(process).expect_exit(1)
+        self.wait_until(lambda: not self.marked(), "no process")
+
     def test_L08_what_a_dead_executor_left_of_a_stage_goes_with_the_end_of_its_run(self):
         # As if it was killed between recording the end of `a` and removing its files.
         self.pipeline("stages:\n  - {name: a, run: ['true']}\n  - {name: b, run: ['true']}\n")

@@ -80,3 +80,22 @@ void runner__descendants_signal(int signal_number)
     }
     free(f.pids);
 }
+
+bool runner__children_kill(const pid_t *keep, size_t keep_count)
+{
+    found f = {0};
+    bool any = false;
+    add_children(&f, "self");
+    for (size_t i = 0; i < f.count; i++) {
+        bool kept = false;
+        for (size_t k = 0; k < keep_count && !kept; k++) {
+            kept = keep[k] == f.pids[i];
+        }
+        if (!kept) {
+            any = true;
+            (void)kill(f.pids[i], SIGKILL);
+        }
+    }
+    free(f.pids);
+    return any;
+}

@@ -1,16 +1,24 @@
-/* The spawner itself: a process that forks supervisors (supervise.h). */
+/* The spawner itself: a process that forks supervisors (supervise.h). It is a child subreaper: what
+ * a supervisor leaves that is killed itself comes to it, and is killed too. */
 #include "log/points.h"
+#include "tools/runner/descendants.h"
 #include "tools/runner/runner.h"
 #include "tools/runner/supervise.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#define ORPHANS_EVERY_MS 5
 
 static bool receive(void *data, size_t size)
 {
@@ -87,7 +95,61 @@ static _Noreturn void become_supervisor(const runner__request *header, char *tex
     runner__supervise(paths[0], header->grace_ms, paths[1], argv);
 }
 
-static bool serve(void)
+/* ---- supervisors ---- */
+
+typedef struct spawner {
+    pid_t *supervisors;
+    size_t count, capacity;
+    int signals;
+    bool orphans; /* a supervisor didn't end by itself */
+} spawner;
+
+static bool make_room(spawner *s)
+{
+    if (s->count < s->capacity) {
+        return true;
+    }
+    const size_t capacity = s->capacity == 0 ? 64 : 2 * s->capacity;
+    pid_t *supervisors = reallocarray(s->supervisors, capacity, sizeof *supervisors);
+    if (supervisors == NULL) {
+        return false;
+    }
+    s->supervisors = supervisors;
+    s->capacity = capacity;
+    return true;
+}
+
+static void reap(spawner *s)
+{
+    struct signalfd_siginfo info;
+    while (read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+    }
+    int status = 0;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (size_t i = 0; i < s->count; i++) {
+            if (s->supervisors[i] == pid) {
+                s->supervisors[i] = s->supervisors[--s->count];
+                s->orphans = s->orphans || WIFSIGNALED(status);
+                break;
+            }
+        }
+    }
+    if (s->orphans) {
+        s->orphans = runner__children_kill(s->supervisors, s->count);
+    }
+}
+
+/* Waits for a request or the end of a supervisor, and not for long where orphans are left; true: a
+ * request, or the end of the socket. control: -1 when it has ended. */
+static bool wait_request(const spawner *s, int control)
+{
+    struct pollfd polled[2] = {{.fd = s->signals, .events = POLLIN},
+                               {.fd = control, .events = POLLIN}};
+    return poll(polled, 2, s->orphans ? ORPHANS_EVERY_MS : -1) > 0 && polled[1].revents != 0;
+}
+
+static bool serve(spawner *s)
 {
     runner__request header;
     int fds[RUNNER__REQUEST_FDS];
@@ -95,12 +157,15 @@ static bool serve(void)
         return false;
     }
     char *text = malloc(header.size + (size_t)1);
-    bool ok = text != NULL && receive(text, header.size);
+    bool ok = make_room(s) && text != NULL && receive(text, header.size);
     pid_t child = ok ? fork() : 0;
     if (ok && child == 0) {
         become_supervisor(&header, text, fds);
     }
     ratoon__at(RATOON__POINT_SPAWNER_FORKED);
+    if (ok && child > 0) {
+        s->supervisors[s->count++] = child;
+    }
     if (child < 0) {
         char line[32];
         int size = snprintf(line, sizeof(line), "X %d %d\n", RUNNER__STEP_SETUP, errno);
@@ -121,9 +186,20 @@ int runner_supervisor_main(int argc, char **argv)
         return 2;
     }
     (void)close_range(RUNNER__CONTROL_FD + 1, ~0U, 0);
-    (void)setsid();                 /* a key pressed in the terminal is the executor's to handle */
-    (void)signal(SIGCHLD, SIG_IGN); /* supervisors are nobody's to wait for */
-    while (serve()) {
+    (void)setsid(); /* a key pressed in the terminal is the executor's to handle */
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    (void)signal(SIGCHLD, SIG_DFL);
+    sigset_t ended;
+    (void)sigemptyset(&ended);
+    (void)sigaddset(&ended, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &ended, NULL);
+    spawner s = {.signals = signalfd(-1, &ended, SFD_CLOEXEC | SFD_NONBLOCK)};
+    bool open = s.signals >= 0;
+    while (open || s.count > 0 || s.orphans) { /* the socket's end is the executor's */
+        const bool request = wait_request(&s, open ? RUNNER__CONTROL_FD : -1);
+        reap(&s);
+        open = open && (!request || serve(&s));
     }
-    _exit(0);
+    free(s.supervisors);
+    _exit(s.signals < 0 ? 1 : 0);
 }
