@@ -312,15 +312,16 @@ ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, u
     uint8_t key[SNAPSHOT_KEY];
     snapshot_key(key, lineage, number);
     char *message = NULL;
-    ratoon__at(RATOON__POINT_SNAPSHOT_WRITE);
-    rocksdb_put_cf(r->db, r->write_plain, r->family[RATOON__FAMILY_DERIVED], (const char *)key,
-                   sizeof key, size == 0 ? "" : data, size, &message);
-    ratoon__at(RATOON__POINT_SNAPSHOT_WRITTEN);
-    /* Looked at afterwards: a deletion that comes later takes the snapshot with it. */
-    if (message == NULL && is_erased(r, lineage, number)) {
-        rocksdb_delete_cf(r->db, r->write_plain, r->family[RATOON__FAMILY_DERIVED],
-                          (const char *)key, sizeof key, &message);
+    /* With `writer` no deletion comes between the look and the put: one that was would have nobody
+     * to take the snapshot with it, if this process ended here. */
+    pthread_mutex_lock(&r->writer);
+    if (!is_erased(r, lineage, number)) {
+        ratoon__at(RATOON__POINT_SNAPSHOT_WRITE);
+        rocksdb_put_cf(r->db, r->write_plain, r->family[RATOON__FAMILY_DERIVED], (const char *)key,
+                       sizeof key, size == 0 ? "" : data, size, &message);
+        ratoon__at(RATOON__POINT_SNAPSHOT_WRITTEN);
     }
+    pthread_mutex_unlock(&r->writer);
     if (message != NULL) {
         ratoon_error why = {0};
         status = ratoon__rocks_error(message, "can't write a snapshot", &why);

@@ -1,6 +1,8 @@
 /* What a process leaves that is killed: whoever comes next takes it away, and nothing that somebody
  * is at. Found by tests/crash. */
 #include "log/folder.h"
+#include "log/points.h"
+#include "log/store.h"
 #include "tests/support/support.h"
 
 #include <dirent.h>
@@ -11,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char one_stage[] = "pipeline: one\n"
@@ -199,6 +202,56 @@ START_TEST(test_R20_an_unfinished_note_of_a_deletion_goes_with_the_next_one)
 }
 END_TEST
 
+static void die_behind_a_snapshot(ratoon__point point)
+{
+    if (point == RATOON__POINT_SNAPSHOT_WRITTEN) {
+        _exit(0);
+    }
+}
+
+/* In a process of its own: deletes a lineage, and is then late with a snapshot of it. */
+static void be_late(void)
+{
+    ratoon_deleted deleted;
+    ratoon_freed freed;
+    ratoon_error error;
+    ratoon_store *store = open_store();
+    ratoon__driver *d = ratoon__store_driver(store);
+    const ratoon_id run = finished_run(store);
+    support_write_file("late", run.bytes, sizeof run.bytes);
+    must(ratoon_lineage_delete(store, run, false, &deleted, &freed, &error), &error);
+    ratoon__point_hook = die_behind_a_snapshot;
+    (void)d->ops->snapshot_put(d, run, 2, "state", 5, &error);
+}
+
+START_TEST(test_R20_a_late_snapshot_does_not_outlive_a_deletion_and_a_crash)
+{
+    int ended = 0;
+    uint64_t at = 0;
+    ratoon_id run;
+    ratoon_buffer bytes = {0};
+    ratoon_error error;
+    ck_assert_int_eq(chdir(folder), 0);
+    create();
+    const pid_t late = fork();
+    if (late == 0) {
+        be_late();
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(late, &ended, 0), late);
+    ck_assert(WIFEXITED(ended) && WEXITSTATUS(ended) == 0);
+    char *id = support_read_file("late", NULL);
+    memcpy(run.bytes, id, sizeof run.bytes);
+    ratoon_store *store = open_store();
+    ratoon__driver *d = ratoon__store_driver(store);
+    ck_assert_int_eq(d->ops->snapshot_get(d, run, UINT64_MAX, &at, &bytes, &error),
+                     RATOON_ERR_NOT_FOUND);
+    ratoon_store_close(store);
+    ck_assert_int_eq(chdir("/"), 0);
+    free(id);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("leftovers");
@@ -209,6 +262,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_L08_lock_files_of_dead_executors_go_when_the_store_is_opened);
     tcase_add_test(t, test_reading_a_store_again_and_again_leaves_no_files);
     tcase_add_test(t, test_R20_an_unfinished_note_of_a_deletion_goes_with_the_next_one);
+    tcase_add_test(t, test_R20_a_late_snapshot_does_not_outlive_a_deletion_and_a_crash);
     suite_add_tcase(s, t);
     return s;
 }
