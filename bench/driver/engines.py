@@ -5,12 +5,14 @@ import json
 import os
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 
 RUNS = (1, 16, 64)
 GOBACK_STEPS, GOBACK_TO = 1000, 990
+ANSWER_SECONDS_MAX = 300
 
 
 def free_port():
@@ -30,12 +32,20 @@ class Script:
         self._read()
 
     def _read(self):
+        watchdog = threading.Timer(ANSWER_SECONDS_MAX, self.process.kill)
+        watchdog.start()
+        try:
+            return self._answer()
+        finally:
+            watchdog.cancel()
+
+    def _answer(self):
         while True:
             line = self.process.stdout.readline()
             if not line:
-                self.log.flush()
                 with open(self.log.name, encoding="utf-8") as f:
-                    raise RuntimeError(f"it ended: {f.read()[-600:]}")
+                    raise RuntimeError(f"it ended, or gave no answer for {ANSWER_SECONDS_MAX} s: "
+                                       f"{f.read()[-600:]}")
             if line.startswith("{"):
                 answer = json.loads(line)
                 if "error" in answer:
@@ -43,8 +53,11 @@ class Script:
                 return answer
 
     def ask(self, *words):
-        self.process.stdin.write(" ".join(str(w) for w in words) + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(" ".join(str(w) for w in words) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; reading says why
         return self._read()
 
     def close(self):
@@ -144,17 +157,33 @@ def start(c):
     return engines
 
 
+def ask(c, engines, engine, *words):
+    """An engine's answer; one that fails is out for the rest of the run, and is said to be."""
+    try:
+        return engine.script.ask(*words)
+    except Exception as error:  # the others go on
+        engines.remove(engine)
+        c.failures.append({"step": f"steps: {engine.name}", "message": str(error)})
+        c.say(f"{engine.name} failed: {error}")
+        engine.close()
+        return None
+
+
 def one_round(c, engines, repeat):
-    seconds = c.size.js_seconds
     for runs in RUNS:
         ours(c, repeat, f"steps-{runs}/")
         for e in list(engines):
-            c.sample("steps", "steps", e.name, repeat, {"runs": runs},
-                     e.script.ask("steps", runs, seconds), version=e.version, mode=e.mode)
+            metrics = ask(c, engines, e, "steps", runs, c.size.js_seconds)
+            if metrics:
+                c.sample("steps", "steps", e.name, repeat, {"runs": runs}, metrics,
+                         version=e.version, mode=e.mode)
     ours(c, repeat, "goback")
-    for e in engines:
-        c.sample("steps", "goback", e.name, repeat, {"steps": GOBACK_STEPS, "back_to": GOBACK_TO},
-                 e.script.ask("goback", GOBACK_STEPS, GOBACK_TO), version=e.version, mode=e.mode)
+    for e in list(engines):
+        metrics = ask(c, engines, e, "goback", GOBACK_STEPS, GOBACK_TO)
+        if metrics:
+            c.sample("steps", "goback", e.name, repeat,
+                     {"steps": GOBACK_STEPS, "back_to": GOBACK_TO}, metrics, version=e.version,
+                     mode=e.mode)
 
 
 def ours(c, repeat, only):
@@ -170,9 +199,9 @@ def ours(c, repeat, only):
 def measure(c):
     engines = start(c)
     try:
-        for e in engines:  # compilation of JavaScript, connections: a round that does not count
-            for runs in RUNS:
-                e.script.ask("steps", runs, min(0.5, c.size.js_seconds))
+        for runs in RUNS:  # compilation of JavaScript, connections: a round that does not count
+            for e in list(engines):
+                ask(c, engines, e, "steps", runs, min(0.5, c.size.js_seconds))
         for repeat in range(c.size.repeat):
             one_round(c, engines, repeat)
     finally:
