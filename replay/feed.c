@@ -1,5 +1,6 @@
 /* The live feed (Q06): every commit in one total order, from any position, without a gap or a
  * repeat. Commits are read a batch ahead and handed out one by one. */
+#include "replay/erased.h"
 #include "replay/json.h"
 
 #include <stdlib.h>
@@ -143,26 +144,29 @@ static ratoon_status item_of(ratoon_feed *feed, const entry *e, const ratoon__co
     return status;
 }
 
-ratoon_status ratoon_feed_next(ratoon_feed *feed, uint32_t timeout_ms, ratoon_feed_item *out,
-                               ratoon_error *error)
+/* Reads on where everything read so far was handed out. */
+static ratoon_status read_ahead(ratoon_feed *feed, uint32_t timeout_ms, ratoon_error *error)
 {
     ratoon__driver *d = ratoon__store_driver(feed->store);
-    if (feed->taken == feed->count) {
-        entries_clear(feed);
-        ratoon_status status = d->ops->tail(d, feed->next, timeout_ms, take_commit, feed, error);
-        if (feed->failed) {
-            feed->failed = false;
-            status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
-        }
-        if (status != RATOON_OK) {
-            return status;
-        }
-        if (feed->count == 0) {
-            return ratoon__fail(error, RATOON_ERR_TIMED_OUT, "no commit came within %u ms",
-                                timeout_ms);
-        }
+    if (feed->taken < feed->count) {
+        return RATOON_OK;
     }
-    const entry *e = &feed->entries[feed->taken];
+    entries_clear(feed);
+    ratoon_status status = d->ops->tail(d, feed->next, timeout_ms, take_commit, feed, error);
+    if (feed->failed) {
+        feed->failed = false;
+        status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+    }
+    if (status == RATOON_OK && feed->count == 0) {
+        status =
+            ratoon__fail(error, RATOON_ERR_TIMED_OUT, "no commit came within %u ms", timeout_ms);
+    }
+    return status;
+}
+
+static ratoon_status hand_out(ratoon_feed *feed, const entry *e, ratoon_feed_item *out,
+                              ratoon_error *error)
+{
     ratoon__arena arena = {0};
     ratoon__commit commit;
     ratoon_status status =
@@ -172,8 +176,26 @@ ratoon_status ratoon_feed_next(ratoon_feed *feed, uint32_t timeout_ms, ratoon_fe
         ratoon__commit_release(&commit);
     }
     ratoon__arena_free(&arena);
-    if (status == RATOON_OK) {
-        feed->taken++;
-    }
     return status;
+}
+
+ratoon_status ratoon_feed_next(ratoon_feed *feed, uint32_t timeout_ms, ratoon_feed_item *out,
+                               ratoon_error *error)
+{
+    for (;;) {
+        ratoon_status status = read_ahead(feed, timeout_ms, error);
+        if (status != RATOON_OK) {
+            return status;
+        }
+        const entry *e = &feed->entries[feed->taken];
+        status = hand_out(feed, e, out, error);
+        /* What was read ahead may have been deleted meanwhile, its definition with it: then it is
+         * a hole as for those who come later (R20). The mark comes behind it. */
+        const bool hole =
+            status == RATOON_ERR_DAMAGED && ratoon__is_erased(feed->store, e->lineage);
+        feed->taken += status == RATOON_OK || hole;
+        if (!hole) {
+            return status;
+        }
+    }
 }

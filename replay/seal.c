@@ -152,6 +152,11 @@ ratoon_status ratoon_seal(ratoon_store *store, const char *path, const char *key
     if (path == NULL || path[0] == '\0') {
         return ratoon__fail(error, RATOON_ERR_USAGE, "a seal needs a path");
     }
+    if (access(path, F_OK) == 0) { /* looked at again in the end; the work in between is long */
+        ratoon__fail(error, RATOON_ERR_EXISTS, "there is a file %s already", path);
+        ratoon__hint(error, "seals are never overwritten: choose another name");
+        return RATOON_ERR_EXISTS;
+    }
     ratoon_status status = key_path != NULL ? ratoon__sign_key_load(key_path, &key, error)
                                             : own_key(store, &key, error);
     if (status == RATOON_OK) {

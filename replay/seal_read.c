@@ -151,7 +151,9 @@ static void take_hex(scanner *s, uint8_t bytes[32], char end)
     for (size_t i = 0; i < 32 && !s->bad; i++) {
         const int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
         s->bad = high < 0 || low < 0;
-        bytes[i] = s->bad ? 0 : (uint8_t)(high << 4 | low);
+        if (!s->bad) {
+            bytes[i] = (uint8_t)(high << 4 | low);
+        }
     }
 }
 

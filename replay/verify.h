@@ -13,7 +13,7 @@ typedef struct ratoon__report {
     json_t *problems;
     size_t count;
     uint64_t lineages, commits, events, values;
-    uint64_t broken;    /* lineages that could not be folded to their end */
+    uint64_t broken;          /* lineages that could not be folded to their end */
     uint64_t feed_end;        /* when it began */
     uint64_t erased;          /* commits that marks of deleted lineages stand for (R20) */
     uint64_t marks_end;       /* behind the last of these marks in the feed */
@@ -37,8 +37,6 @@ bool ratoon__sum_equal(const ratoon__sum *a, const ratoon__sum *b);
 /* verify_chain.c: walks commits; adds what it saw to the sums of feed entries and of rows. */
 ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__sum *feed,
                                     ratoon__sum *rows, ratoon_error *error);
-/* Whether a lineage's commits are gone and a mark stands for them (R20). */
-bool ratoon__verify_is_erased(ratoon__report *r, ratoon_id lineage);
 /* verify_derived.c, verify_rows.c */
 ratoon_status ratoon__verify_feed(ratoon__report *r, const ratoon__sum *seen, ratoon_error *error);
 ratoon_status ratoon__verify_values(ratoon__report *r, ratoon_error *error);

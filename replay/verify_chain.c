@@ -3,6 +3,7 @@
 #include "replay/seal.h"
 
 #include "log/codec.h"
+#include "replay/erased.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -168,33 +169,11 @@ static void events_check(walk *w, const ratoon__commit *c)
 
 /* ---- one lineage ---- */
 
-static bool first_is_mark(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
-                          const void *data, size_t size)
-{
-    ratoon__arena arena = {0};
-    ratoon__commit c;
-    (void)position;
-    (void)lineage;
-    *(bool *)ctx = number > 1 && ratoon__commit_decode(data, size, &arena, &c, NULL) == RATOON_OK &&
-                   c.events_count == 1 && c.events[0].type == RATOON__EVENT_LINEAGE_DELETED;
-    ratoon__arena_free(&arena);
-    return false;
-}
-
-/* Not what its projection says: a mark that was put behind commits would make that "deleted". */
-bool ratoon__verify_is_erased(ratoon__report *r, ratoon_id lineage)
-{
-    ratoon__driver *d = ratoon__store_driver(r->store);
-    bool erased = false;
-    return d->ops->read(d, lineage, 0, true, false, first_is_mark, &erased, NULL) == RATOON_OK &&
-           erased;
-}
-
 /* Values of a lineage that is deleted while it is looked at vanish under it. */
 static void pass_over_deleted(walk *w)
 {
     if (w->deleted || w->report->count == w->before ||
-        !ratoon__verify_is_erased(w->report, w->id)) {
+        !ratoon__is_erased(w->report->store, w->id)) {
         return;
     }
     w->report->count = w->before;

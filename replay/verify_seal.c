@@ -1,6 +1,7 @@
 /* A store against a seal (Q02): does the history still hold what was sealed? Both are walked side
  * by side, in the order of lineages. Longer chains and new lineages are fine. */
 #include "log/codec.h"
+#include "replay/erased.h"
 #include "replay/export.h"
 #include "replay/seal.h"
 
@@ -46,7 +47,7 @@ static void notice(ratoon__report *r, ratoon_id lineage, uint64_t commit, const 
 static void report_missing(ratoon__report *r)
 {
     const ratoon__seal_leaf *leaf = &r->seal->leaf;
-    if (ratoon__verify_is_erased(r, leaf->lineage)) {
+    if (ratoon__is_erased(r->store, leaf->lineage)) {
         notice(r, leaf->lineage, 0, "deleted", "the lineage is being deleted just now");
         return;
     }

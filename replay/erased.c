@@ -1,0 +1,24 @@
+#include "replay/erased.h"
+
+#include "log/codec.h"
+
+static bool first_is_mark(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                          const void *data, size_t size)
+{
+    ratoon__arena arena = {0};
+    ratoon__commit c;
+    (void)position;
+    (void)lineage;
+    *(bool *)ctx = number > 1 && ratoon__commit_decode(data, size, &arena, &c, NULL) == RATOON_OK &&
+                   c.events_count == 1 && c.events[0].type == RATOON__EVENT_LINEAGE_DELETED;
+    ratoon__arena_free(&arena);
+    return false;
+}
+
+bool ratoon__is_erased(ratoon_store *store, ratoon_id lineage)
+{
+    ratoon__driver *d = ratoon__store_driver(store);
+    bool erased = false;
+    return d->ops->read(d, lineage, 0, true, false, first_is_mark, &erased, NULL) == RATOON_OK &&
+           erased;
+}

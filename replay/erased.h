@@ -1,0 +1,11 @@
+/* Deleted lineages (R20), as the log shows them. */
+#ifndef RATOON_REPLAY_ERASED_H
+#define RATOON_REPLAY_ERASED_H
+
+#include "log/store.h"
+
+/* Whether a lineage's commits are gone and a mark stands for them. Its projection doesn't tell: a
+ * mark that somebody put behind commits would make that "deleted", too. */
+bool ratoon__is_erased(ratoon_store *store, ratoon_id lineage);
+
+#endif
