@@ -31,4 +31,6 @@ if(NOT RATOON_SANITIZE MATCHES thread)
     add_test(NAME sim/replay COMMAND sim --seeds 20 --seed 5000 --twice)
     ratoon_test_properties(sim/worlds sim)
     ratoon_test_properties(sim/replay sim)
+    # Half a minute where nothing else runs.
+    set_tests_properties(sim/worlds PROPERTIES TIMEOUT 1800 PROCESSORS 2)
 endif()
