@@ -61,11 +61,23 @@ static ratoon_status hooked_append(ratoon__driver *d, ratoon__append *appends, s
     }
     /* Somebody else's commit gets in first: the same bytes as ours, so that all of it is known to
      * be sound, but for the number that is taken now. */
-    if (atomic_exchange(&intrude, 0) != 0) {
+    if (atomic_load(&intrude) > 0 && atomic_fetch_sub(&intrude, 1) == 1) {
         ratoon__append theirs = appends[0];
         role_must(real_ops->append(d, &theirs, 1, sync, error) == RATOON_OK, "intruding");
     }
     return real_ops->append(d, appends, count, sync, error);
+}
+
+static int gate_is_reached(void *ctx)
+{
+    (void)ctx;
+    return atomic_load(&gate) == 0;
+}
+
+/* Until a group has come to the gate. */
+static void wait_for_gate(void)
+{
+    role_must(support_wait_until(gate_is_reached, NULL, WAIT_MS), "a group comes to the gate");
 }
 
 /* ---- stores ---- */
@@ -305,6 +317,7 @@ START_TEST(test_Q06_async_order_is_kept_when_decided_again)
     for (unsigned i = 0; i < 2 * STAGES; i++) {
         must(submit(&all[i], &run), &all[i].error);
         atomic_fetch_add(&asked, 1);
+        wait_for_gate(); /* the first one's group is on its way, all others wait behind it */
     }
     drain();
     /* The intruder started the first stage; our start is then refused, all else goes on. */
@@ -313,6 +326,40 @@ START_TEST(test_Q06_async_order_is_kept_when_decided_again)
         ck_assert_msg(all[i].status == RATOON_OK, "%u: %s", i, all[i].error.message);
     }
     for (unsigned i = 0; i < 2 * STAGES; i++) {
+        ck_assert_uint_eq(all[i].place, i);
+    }
+    expect_sound();
+    free(all);
+}
+END_TEST
+
+/* The same where a group can't take all that waits: what goes round again comes before the rest. */
+START_TEST(test_Q06_async_order_is_kept_beyond_one_group)
+{
+    enum { MANY = RATOON__GROUP_MAX + 300 };
+    open_store(IN_MEMORY, RATOON_DURABILITY_SYNC);
+    open_queue(MANY, false);
+    ratoon_created run = create();
+    request *all = requests_new(MANY);
+    gate = MANY;
+    for (unsigned i = 0; i < MANY; i++) {
+        start_op(&all[i], 0);
+        if (i > 0) {
+            all[i].op.kind = RATOON_OP_STAGE_PROGRESS;
+            all[i].op.attempt = 1;
+            all[i].op.done = i;
+        }
+        must(submit(&all[i], &run), &all[i].error);
+        if (atomic_fetch_add(&asked, 1) == 0) {
+            wait_for_gate();
+        } else if (i == MANY - 2) {
+            intrude = 2; /* not into the group at the gate, into the one after it */
+        }
+    }
+    drain();
+    ck_assert_int_eq(intrude, 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        ck_assert_msg(all[i].status == RATOON_OK, "%u: %s", i, all[i].error.message);
         ck_assert_uint_eq(all[i].place, i);
     }
     expect_sound();
@@ -404,9 +451,7 @@ START_TEST(test_L11_async_failed_group_is_nowhere)
     start_op(&blocker, 0);
     gate = COUNT;
     must(submit(&blocker, &other), &blocker.error);
-    while (atomic_load(&gate) != 0) {
-        usleep(100);
-    }
+    wait_for_gate();
     atomic_store(&fail_groups, 2);
     for (unsigned i = 0; i < COUNT; i++) {
         must(submit(&r[i], &run), &r[i].error);
@@ -822,6 +867,7 @@ static Suite *async_suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, test_L11_async_requests_of_one_run_keep_their_order, 0, KINDS);
     tcase_add_test(t, test_Q06_async_order_is_kept_when_decided_again);
+    tcase_add_test(t, test_Q06_async_order_is_kept_beyond_one_group);
     tcase_add_loop_test(t, test_L03_async_refusal_says_what_it_says_elsewhere, 0, KINDS);
     tcase_add_loop_test(t, test_L08_async_older_epoch_is_fenced, 0, KINDS);
     tcase_add_test(t, test_L03_async_submission_that_fails_makes_no_callback);
