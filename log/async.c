@@ -225,6 +225,13 @@ static void release(ratoon_async *a, ratoon__request **spare, uint32_t *places)
     pthread_mutex_unlock(&a->lock);
 }
 
+/* Keeps a little of its memory for the next one. */
+static void apply_reset(ratoon__apply *a)
+{
+    ratoon__arena_reset(&a->prepared);
+    ratoon__arena_reset(&a->decided);
+}
+
 /* Calls back for one request; true where its place is free. */
 static bool call_back(ratoon_async *a, flight *f)
 {
@@ -235,7 +242,7 @@ static bool call_back(ratoon_async *a, flight *f)
         (void)ratoon__fail(&small, r->status, "%s", ratoon_status_text(r->status));
     }
     ratoon__lineage_unref(r->after);
-    ratoon__apply_free(&f->apply);
+    apply_reset(&f->apply);
     const ratoon_async *outer = calling.async;
     const bool outer_credit = calling.credit;
     calling.async = a;
@@ -316,7 +323,7 @@ static ratoon_status place_take(ratoon_async *a, flight **out, bool *credit, rat
     if (*credit) {
         calling.credit = false;
     }
-    *out = r != NULL ? (flight *)r : malloc(sizeof **out);
+    *out = r != NULL ? (flight *)r : calloc(1, sizeof **out);
     return RATOON_OK;
 }
 
@@ -350,11 +357,13 @@ ratoon_status ratoon_async_apply(ratoon_async *async, ratoon_id run, uint64_t ep
         place_give_back(async, f, credit);
         return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
     }
-    *f = (flight){.request = {.async = async}, .done = done, .ctx = ctx};
+    f->request = (ratoon__request){.async = async};
+    f->done = done;
+    f->ctx = ctx;
     status = ratoon__apply_prepare(async->store, run, epoch, ops, ops_count, &f->apply, &f->request,
                                    error);
     if (status != RATOON_OK) {
-        ratoon__apply_free(&f->apply);
+        apply_reset(&f->apply);
         place_give_back(async, f, credit);
         return status;
     }
@@ -479,6 +488,7 @@ static void async_free(ratoon_async *a)
     while (a->spare != NULL) {
         ratoon__request *r = a->spare;
         a->spare = r->next;
+        ratoon__apply_free(&((flight *)r)->apply);
         free(r);
     }
     pthread_cond_destroy(&a->changed);

@@ -9,8 +9,8 @@
 
 /* A projection changed by this group and not yet acknowledged. */
 typedef struct tentative {
-    ratoon__lineage *lineage;
-    size_t append; /* the group's last one for it */
+    ratoon__lineage *lineage; /* NULL: a free place */
+    size_t append;            /* the group's last one for it */
 } tentative;
 
 /* One commit of the group. */
@@ -30,29 +30,34 @@ typedef struct group {
     size_t count;
     ratoon__append *appends;
     size_t appends_count;
-    tentative *tentatives;
-    size_t tentatives_count;
+    tentative *tentatives; /* open addressing by lineage, never more than half full */
+    size_t tentatives_mask;
     bool sync;
 } group;
 
-static tentative *tentative_find(group *g, ratoon_id lineage)
+/* The place of a lineage among the tentative ones: its own, or a free one. */
+static tentative *tentative_place(const group *g, ratoon_id lineage)
 {
-    for (size_t i = g->tentatives_count; i-- > 0;) {
-        if (ratoon_id_equal(g->tentatives[i].lineage->id, lineage)) {
-            return &g->tentatives[i];
-        }
+    uint64_t hash; /* the tail of a UUIDv7 is random */
+    memcpy(&hash, lineage.bytes + 8, sizeof hash);
+    size_t i = (size_t)(hash * 0x9E3779B97F4A7C15u >> 32) & g->tentatives_mask;
+    while (g->tentatives[i].lineage != NULL &&
+           !ratoon_id_equal(g->tentatives[i].lineage->id, lineage)) {
+        i = (i + 1) & g->tentatives_mask;
     }
-    return NULL;
+    return &g->tentatives[i];
 }
 
-static void tentative_set(group *g, ratoon__lineage *after, size_t append)
+static tentative *tentative_find(const group *g, ratoon_id lineage)
 {
-    tentative *t = tentative_find(g, after->id);
-    if (t == NULL) {
-        t = &g->tentatives[g->tentatives_count++];
-    } else {
-        ratoon__lineage_unref(t->lineage);
-    }
+    tentative *t = tentative_place(g, lineage);
+    return t->lineage != NULL ? t : NULL;
+}
+
+static void tentative_set(const group *g, ratoon__lineage *after, size_t append)
+{
+    tentative *t = tentative_place(g, after->id);
+    ratoon__lineage_unref(t->lineage);
     t->lineage = ratoon__lineage_ref(after);
     t->append = append;
 }
@@ -195,7 +200,7 @@ static void request_decide(group *g, slot *at)
         if (r->status != RATOON_OK) {
             return;
         }
-        ratoon__arena_free(r->arena);
+        ratoon__arena_reset(r->arena);
         ratoon__decision d = {.arena = r->arena};
         facts_of(g->store, before, &facts);
         r->driver = g->driver;
@@ -256,7 +261,7 @@ static bool request_settle(group *g, slot *at)
 /* ---- the memory of a group ---- */
 
 struct ratoon__group_space {
-    size_t capacity;
+    size_t capacity; /* a power of two */
     slot *slots;
     ratoon__append *appends;
     tentative *tentatives;
@@ -282,11 +287,12 @@ static bool group_space_reserve(ratoon__group_space **space, size_t count)
     if (larger == NULL) {
         return false;
     }
-    larger->capacity =
-        *space != NULL && 2 * (*space)->capacity > count ? 2 * (*space)->capacity : count;
+    for (larger->capacity = 1; larger->capacity < count;) {
+        larger->capacity *= 2;
+    }
     larger->slots = calloc(larger->capacity, sizeof *larger->slots);
     larger->appends = calloc(larger->capacity, sizeof *larger->appends);
-    larger->tentatives = calloc(larger->capacity, sizeof *larger->tentatives);
+    larger->tentatives = calloc(2 * larger->capacity, sizeof *larger->tentatives);
     if (larger->slots == NULL || larger->appends == NULL || larger->tentatives == NULL) {
         ratoon__group_space_free(larger);
         return false;
@@ -299,7 +305,12 @@ static bool group_space_reserve(ratoon__group_space **space, size_t count)
 static group group_begin(ratoon_store *s, ratoon__driver *d, ratoon__encoder *encoder,
                          ratoon__group_space *space, size_t count)
 {
+    size_t places = 2;
+    while (places < 2 * count) {
+        places *= 2;
+    }
     memset(space->slots, 0, count * sizeof *space->slots);
+    memset(space->tentatives, 0, places * sizeof *space->tentatives);
     return (group){.store = s,
                    .driver = d,
                    .encoder = encoder,
@@ -307,6 +318,7 @@ static group group_begin(ratoon_store *s, ratoon__driver *d, ratoon__encoder *en
                    .slots = space->slots,
                    .appends = space->appends,
                    .tentatives = space->tentatives,
+                   .tentatives_mask = places - 1,
                    .sync = s->options.durability == RATOON_DURABILITY_SYNC};
 }
 
@@ -434,7 +446,7 @@ ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon
     }
     /* `next` of what goes round again was rewired above while walking slots, not the list. */
     *again_last = NULL;
-    for (size_t i = 0; i < g.tentatives_count; i++) {
+    for (size_t i = 0; i <= g.tentatives_mask; i++) {
         ratoon__lineage_unref(g.tentatives[i].lineage);
     }
     return again;
