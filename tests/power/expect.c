@@ -117,6 +117,13 @@ expect *expect_load(const disk *d, ratoon_durability mode, bool all_known)
         acked = e->acked[d->marks[i].moment] > acked ? e->acked[d->marks[i].moment] : acked;
         if (begins(d->marks[i].text, "closed ")) {
             e->closed[d->marks[i].moment] = acked;
+        } else if (begins(d->marks[i].text, "sealing ")) {
+            e->sealing = acked;
+        } else if (begins(d->marks[i].text, "sealed ")) {
+            e->closed[d->marks[i].moment] = e->sealing;
+            GROW(e->seals);
+            e->seals[e->seals_count++] = (expect_seal){
+                .moment = d->marks[i].moment, .path = strdup(d->marks[i].text + strlen("sealed "))};
         }
     }
     for (uint64_t i = 1; i <= d->moments; i++) { /* each holds from then on */
@@ -132,6 +139,10 @@ void expect_free(expect *e)
     for (size_t i = 0; i < e->stores_count; i++) {
         free(e->stores[i].path);
     }
+    for (size_t i = 0; i < e->seals_count; i++) {
+        free(e->seals[i].path);
+    }
+    free(e->seals);
     free(e->stores);
     free(e->keys);
     free(e->commits);

@@ -25,6 +25,11 @@ typedef struct expect_store {
     uint64_t copied;       /* moment from which on commits need not be in it; 0: it is no copy */
 } expect_store;
 
+typedef struct expect_seal {
+    uint64_t moment; /* that somebody was told of it */
+    char *path;      /* as recorded */
+} expect_seal;
+
 typedef struct expect {
     const disk *d;
     ratoon_durability mode;
@@ -33,7 +38,10 @@ typedef struct expect {
     size_t commits_count, commits_capacity;
     uint64_t *acked;  /* by moment: position that was acknowledged then */
     uint64_t *failed; /* by moment: position of a failure that was acknowledged then */
-    uint64_t *closed; /* by moment: everything up to here is on disk because of a close */
+    uint64_t *closed; /* by moment: everything up to here is on disk by a close or a seal */
+    uint64_t sealing; /* acknowledged when the last seal was begun */
+    expect_seal *seals;
+    size_t seals_count, seals_capacity;
     expect_key *keys;
     size_t keys_count, keys_capacity;
     expect_store *stores;

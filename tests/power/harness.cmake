@@ -9,7 +9,7 @@ target_link_libraries(power_record PRIVATE ratoon_system_flags ${CMAKE_DL_LIBS})
 add_executable(power_workload ${tests_dir}/power/workload.c)
 add_executable(power ${tests_dir}/power/power.c ${tests_dir}/power/disk.c
     ${tests_dir}/power/image.c ${tests_dir}/power/expect.c ${tests_dir}/power/oracle.c
-    ${tests_dir}/power/loop.c)
+    ${tests_dir}/power/loop.c ${tests_dir}/power/orphans.c)
 target_compile_options(power_record PRIVATE -U_FORTIFY_SOURCE) # it defines what that wraps
 set_target_properties(power_record PROPERTIES C_VISIBILITY_PRESET default)
 foreach(program IN ITEMS power power_workload)

@@ -3,6 +3,7 @@
 #include "log/codec.h"
 #include "log/digest.h"
 #include "log/store_impl.h"
+#include "tests/power/orphans.h"
 #include "tests/power/workload.h"
 #include "tests/support/support.h"
 
@@ -216,6 +217,30 @@ static void repeat_keys(look *l, const ratoon_pipeline *pipeline)
     }
 }
 
+/* What was sealed is there, in every mode, and so is the seal (Q02). */
+static void check_seals(look *l, const char *root, const char *image)
+{
+    for (size_t i = 0; l->s->copied == 0 && i < l->e->seals_count; i++) {
+        char path[4096];
+        ratoon_error error = {0};
+        ratoon_buffer report = {0};
+        size_t problems = 0;
+        ratoon_verify_options options = RATOON_VERIFY_OPTIONS_INIT;
+        if (l->e->seals[i].moment > l->c->moment) {
+            continue;
+        }
+        (void)snprintf(path, sizeof path, "%s%s", image, l->e->seals[i].path + strlen(root));
+        options.seal = path;
+        if (ratoon_verify_with(l->store, &options, &report, &problems, &error) != RATOON_OK) {
+            FAIL(l, "%s: can't be compared with its seal: %s", l->path, error.message);
+        }
+        if (problems > 0) {
+            FAIL(l, "%s: is not what was sealed: %s", l->path, report.data);
+        }
+        ratoon_buffer_free(&report);
+    }
+}
+
 /* It takes appends. */
 static void append(look *l, const ratoon_pipeline *pipeline)
 {
@@ -250,7 +275,7 @@ static void open_store(look *l)
     }
 }
 
-static void look_at(look *l, bool again)
+static void look_at(look *l, const char *root, const char *image, bool again)
 {
     l->required = expect_position(l->e, l->s, l->c);
     if (access(l->path, F_OK) != 0) {
@@ -271,6 +296,11 @@ static void look_at(look *l, bool again)
             "%s: ends at position %llu; %llu was acknowledged (witness %llu)", l->path,
             (unsigned long long)l->known_end, (unsigned long long)l->required,
             (unsigned long long)witness);
+    }
+    check_seals(l, root, image);
+    const size_t orphans = l->s->copied == 0 ? orphans_count(l->store) : 0;
+    if (orphans > 0) {
+        FAIL(l, "%s: %zu values are left of what was deleted, and nothing tells", l->path, orphans);
     }
     ratoon_pipeline *pipeline = NULL;
     ratoon_error error = {0};
@@ -302,7 +332,7 @@ static _Noreturn void child(const expect *e, const image_choice *c, const char *
         }
         l = (look){.e = e, .c = c, .out = out, .s = &e->stores[i]};
         (void)snprintf(l.path, sizeof l.path, "%s%s", image, e->stores[i].path + strlen(root));
-        look_at(&l, again);
+        look_at(&l, root, image, again);
     }
     say(&l, ORACLE_HOLDS, " ");
 }

@@ -8,6 +8,7 @@
  *   ack POSITION              everything up to that position was acknowledged
  *   failed LINEAGE            so was a failure, the lineage's last commit so far
  *   key NAME RUN              a request with that key was acknowledged
+ *   sealing PATH              sealed PATH
  *   deleted RUN */
 #include "tests/power/workload.h"
 #include "log/codec.h"
@@ -293,6 +294,18 @@ static void close_store(void)
     mark("closed %s", store_path);
 }
 
+static void seal(void)
+{
+    ratoon_error error = {0};
+    ratoon_buffer json = {0};
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/seal-%u", root, session);
+    mark("sealing %s", path);
+    must(ratoon_seal(store, path, NULL, &json, &error), &error);
+    mark("sealed %s", path);
+    ratoon_buffer_free(&json);
+}
+
 static void run_workers(worker *workers)
 {
     pthread_t threads[THREADS];
@@ -304,6 +317,8 @@ static void run_workers(worker *workers)
         mark("making %s %s", backup_path, store_path);
         must(ratoon_store_backup(store, backup_path, &error), &error);
         mark("made %s", backup_path);
+    } else {
+        seal();
     }
     for (unsigned i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);

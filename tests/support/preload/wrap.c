@@ -267,7 +267,16 @@ ssize_t sendfile(int out, int in, off_t *offset, size_t size)
     }
     char piece[COPY_PIECE];
     const ssize_t got = read(in, piece, size < sizeof piece ? size : sizeof piece);
-    return got <= 0 ? got : write(out, piece, (size_t)got);
+    if (got <= 0) {
+        return got;
+    }
+    const ssize_t put = write(out, piece, (size_t)got);
+    const int reason = errno;
+    if (put < got && lseek(in, (put < 0 ? 0 : put) - got, SEEK_CUR) < 0) {
+        return refused(EIO);
+    }
+    errno = reason;
+    return put;
 }
 
 int ftruncate(int fd, off_t size)
