@@ -201,9 +201,11 @@ class Schedule(Runner):
         self.pipeline("stages:\n  - {name: a, run: ['true']}\n  - {name: b, run: ['true']}\n")
         run = self.execute("p.yaml", "--until", "a", code=9)["id"]
         work = self.write(f".ratoon/work/{run}/0.1/state.json", "{}")
+        shell = self.write(f".ratoon/work/{run}/shell.0.1/state.json", "{}")  # somebody is at it
         lock = self.write(f".ratoon/locks/{run}.0", "")
         self.run_ratoon("resume", run).expect_exit(0)
-        self.assertFalse(os.path.exists(os.path.dirname(os.path.dirname(work))))
+        self.assertFalse(os.path.exists(os.path.dirname(work)))
+        self.assertTrue(os.path.exists(shell))
         self.assertFalse(os.path.exists(lock))
 
     def test_E02_a_resumed_run_knows_what_was_forgiven(self):

@@ -1,8 +1,6 @@
 /* The executor: a loop that starts stages, listens to them, and ends the run. */
 #include "tools/runner/executor.h"
 #include "log/points.h"
-#include "tools/runner/files.h"
-#include "tools/runner/lock.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -262,23 +260,6 @@ static void fail_waiting(runner__executor *x)
     }
 }
 
-/* What executors of this run left that were killed between recording an end and removing its files:
- * no attempt of such a stage comes any more that would. Before the run's own end is recorded, so
- * that whoever is killed here is followed by somebody. */
-static void remove_leftovers(const runner__executor *x)
-{
-    const runner__facts *f = &x->facts;
-    runner__text work = {0};
-    runner__text_format(&work, "%s/work/%s", f->store_path, f->run_text);
-    (void)runner__remove_tree(work.data);
-    runner__text_free(&work);
-    for (size_t i = 0; i < x->stages; i++) {
-        char *path = runner__lock_path(f->store_path, f->run, (uint32_t)i);
-        (void)runner__lock_free(path); /* removes the file */
-        free(path);
-    }
-}
-
 static void finish(runner__executor *x)
 {
     if (x->phase == RUNNER__PHASE_TIMED_OUT) {
@@ -297,7 +278,7 @@ static void finish(runner__executor *x)
         ratoon_op op = {.kind = RATOON_OP_FINISH,
                         .interrupted = x->signal != 0,
                         .text = x->signal != 0 ? reason : NULL};
-        remove_leftovers(x);
+        runner__leftovers_remove(x);
         ratoon__at(RATOON__POINT_RUN_FINISH);
         ratoon_status status = runner__try(x, &op, 1);
         ratoon__at(RATOON__POINT_RUN_FINISHED);

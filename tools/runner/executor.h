@@ -234,4 +234,10 @@ void runner__warn(runner__executor *x, const char *stage, const char *format, ..
 /* Executes the pipeline's on_end, if any, and waits for it. */
 void runner__on_end(runner__executor *x);
 
+/* ---- leftovers.c ---- */
+/* What executors of this run left that were killed between recording an end and removing its files:
+ * no attempt of such a stage comes any more that would. Before the run's own end is recorded, so
+ * that whoever is killed here is followed by somebody. */
+void runner__leftovers_remove(const runner__executor *x);
+
 #endif
