@@ -143,6 +143,11 @@ void ratoon__buf_add(ratoon__buf *b, const void *data, size_t size)
     b->data[b->size] = '\0';
 }
 
+void ratoon__buf_reserve(ratoon__buf *b, size_t size)
+{
+    (void)buf_reserve(b, size);
+}
+
 void ratoon__buf_str(ratoon__buf *b, const char *s)
 {
     ratoon__buf_add(b, s, strlen(s));

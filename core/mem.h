@@ -31,6 +31,8 @@ typedef struct ratoon__buf {
     bool failed;
 } ratoon__buf;
 void ratoon__buf_add(ratoon__buf *b, const void *data, size_t size);
+/* Room for `size` bytes more, so that adding them can't fail. */
+void ratoon__buf_reserve(ratoon__buf *b, size_t size);
 void ratoon__buf_str(ratoon__buf *b, const char *s);
 /* A small printf: %s string (NULL: "(none)"), %u uint32_t, %d int, %U uint64_t, %I ratoon_id
  * (pass its address), %% — and nothing else. */

@@ -22,6 +22,7 @@ ratoon_status ratoon__fail_errno(ratoon_error *error, ratoon_status code, const 
 {
     int number = errno;
     const char *text = strerrordesc_np(number);
+    code = number == ENOMEM ? RATOON_ERR_NO_MEMORY : code;
     ratoon__fail(error, code, "%s: %s: %s", what, path, text == NULL ? "unknown error" : text);
     if (error != NULL) {
         error->backend_code = number;

@@ -37,21 +37,34 @@ static char *parent_of(const char *path)
                            : strndup(path, (size_t)(slash - path));
 }
 
-ratoon_status ratoon__parent_sync(const char *path, ratoon_error *error)
+/* Opens the folder that it lies in, to be synced: before it appears there, so that nothing but the
+ * sync itself can fail then. -1: *error says why. */
+static int open_parent(const char *path, ratoon_error *error)
 {
     char *parent = parent_of(path);
     if (parent == NULL) {
-        return no_memory(error);
+        (void)no_memory(error);
+        return -1;
     }
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ratoon_status status = RATOON_OK;
-    if (fd < 0 || fsync(fd) != 0) {
-        status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't sync the folder", parent);
-    }
-    if (fd >= 0) {
-        close(fd);
+    const int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        (void)ratoon__fail_errno(error, RATOON_ERR_IO, "can't open the folder", parent);
     }
     free(parent);
+    return fd;
+}
+
+ratoon_status ratoon__parent_sync(const char *path, ratoon_error *error)
+{
+    ratoon_status status = RATOON_OK;
+    const int fd = open_parent(path, error);
+    if (fd < 0) {
+        return error != NULL ? error->code : RATOON_ERR_IO;
+    }
+    if (fsync(fd) != 0) {
+        status = ratoon__fail_errno(error, RATOON_ERR_IO, "can't sync the folder above", path);
+    }
+    close(fd);
     return status;
 }
 
@@ -226,7 +239,8 @@ ratoon_status ratoon__folder_create(const char *path,
     char *folder = NULL;
     ratoon_error why = {0};
     ratoon_status status = RATOON_OK;
-    const int fd = make_folder(name, &folder, &why);
+    const int parent = open_parent(name, &why);
+    const int fd = parent < 0 ? -1 : make_folder(name, &folder, &why);
     if (fd < 0) {
         status = why.code;
     } else {
@@ -237,12 +251,15 @@ ratoon_status ratoon__folder_create(const char *path,
             status = name_folder(folder, name, &why);
         }
         ratoon__at(RATOON__POINT_CREATE_RENAMED);
-        if (status == RATOON_OK) {
-            status = ratoon__parent_sync(name, &why);
-        } else {
+        if (status != RATOON_OK) {
             ratoon__tree_remove(folder);
+        } else if (fsync(parent) != 0) {
+            status = ratoon__fail_errno(&why, RATOON_ERR_IO, "can't sync the folder above", name);
         }
         close(fd);
+    }
+    if (parent >= 0) {
+        close(parent);
     }
     if (status != RATOON_OK && error != NULL) {
         *error = why;

@@ -50,18 +50,17 @@ static void add_values(ratoon__buf *b, const char *tag, const ratoon__value_ref 
     }
 }
 
-static ratoon_digest digest_of(ratoon__buf *b)
+static ratoon_status digest_of(ratoon__buf *b, ratoon_digest *out, ratoon_error *error)
 {
-    ratoon_digest digest = {{0}};
-    if (b->failed || ratoon__sha256(b->data, b->size, &digest) != RATOON_OK) {
-        digest = (ratoon_digest){{0}}; /* equal to no stored one */
-    }
+    const ratoon_status status =
+        b->failed ? RATOON_ERR_NO_MEMORY : ratoon__sha256(b->data, b->size, out);
     ratoon__buf_free(b);
-    return digest;
+    return status == RATOON_OK ? status : ratoon__fail(error, status, "out of memory");
 }
 
-ratoon_digest ratoon__create_request_digest(const ratoon_run_options *o,
-                                            const ratoon__create_request *r)
+ratoon_status ratoon__create_request_digest(const ratoon_run_options *o,
+                                            const ratoon__create_request *r, ratoon_digest *out,
+                                            ratoon_error *error)
 {
     ratoon__buf b = {0};
     add_text(&b, "create", NULL);
@@ -76,11 +75,12 @@ ratoon_digest ratoon__create_request_digest(const ratoon_run_options *o,
     add_number(&b, "target", o->target);
     add_number(&b, "no_exec", o->no_exec);
     add_number(&b, "auto_retry", (uint64_t)(int64_t)o->auto_retry);
-    return digest_of(&b);
+    return digest_of(&b, out, error);
 }
 
-ratoon_digest ratoon__retry_request_digest(const ratoon_retry_options *o,
-                                           const ratoon__retry_request *r)
+ratoon_status ratoon__retry_request_digest(const ratoon_retry_options *o,
+                                           const ratoon__retry_request *r, ratoon_digest *out,
+                                           ratoon_error *error)
 {
     ratoon__buf b = {0};
     char parent[RATOON_ID_TEXT];
@@ -114,7 +114,7 @@ ratoon_digest ratoon__retry_request_digest(const ratoon_retry_options *o,
     add_text(&b, "until", o->until);
     add_number(&b, "target", o->target);
     add_number(&b, "auto_retry", (uint64_t)(int64_t)o->auto_retry);
-    return digest_of(&b);
+    return digest_of(&b, out, error);
 }
 
 ratoon_status ratoon__key_after_refusal(ratoon_store *s, const char *key,
@@ -151,7 +151,7 @@ ratoon_status ratoon__key_lookup(ratoon_store *s, const char *key, const ratoon_
     ratoon_id holder;
     ratoon__buf_format(&name, "key:%s", key);
     ratoon_status status = name.failed
-                               ? RATOON_ERR_NO_MEMORY
+                               ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory")
                                : s->driver->ops->claim_get(s->driver, name.data, &holder, error);
     ratoon__buf_free(&name);
     if (status == RATOON_ERR_NOT_FOUND) {

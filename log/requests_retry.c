@@ -9,24 +9,28 @@ typedef struct retry_context {
 } retry_context;
 
 /* The active run that holds the scope the branch would need, if it isn't one of ours (R10). */
-static void scope_fact(ratoon__request *r, const ratoon__lineage *before,
-                       const ratoon__retry_context *c, ratoon__arena *a, ratoon__facts *facts)
+static ratoon_status scope_fact(ratoon__request *r, const ratoon__lineage *before,
+                                const ratoon__retry_context *c, ratoon__arena *a,
+                                ratoon__facts *facts, ratoon_error *error)
 {
     const ratoon__run *parent = ratoon__lineage_run(before, c->options->parent);
     const char *scope = NULL;
     if (parent == NULL || ratoon__retry_scope(parent, &c->request, a, &scope) != RATOON_OK ||
         scope == NULL) {
-        return;
+        return a->failed ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory") : RATOON_OK;
     }
     ratoon__buf name = {0};
     ratoon_id holder;
     ratoon__buf_format(&name, "scope:%s", scope);
-    if (!name.failed &&
-        r->driver->ops->claim_get(r->driver, name.data, &holder, NULL) == RATOON_OK) {
+    const ratoon_status status =
+        name.failed ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory")
+                    : r->driver->ops->claim_get(r->driver, name.data, &holder, error);
+    if (status == RATOON_OK) {
         facts->claimed_scope = scope;
         facts->claimed_by = holder;
     }
     ratoon__buf_free(&name);
+    return status == RATOON_ERR_NOT_FOUND ? RATOON_OK : status;
 }
 
 static ratoon_status token_check(ratoon__retry_context *c, ratoon_error *error)
@@ -61,11 +65,14 @@ static ratoon_status decide_retry(ratoon__request *r, const ratoon__lineage *bef
     all.changed_files = c->facts_extra.changed_files;
     all.changed_files_count = c->facts_extra.changed_files_count;
     all.pipeline_differences = c->facts_extra.pipeline_differences;
-    scope_fact(r, before, c, out->arena, &all);
+    ratoon_status status = scope_fact(r, before, c, out->arena, &all, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
     ratoon__buf_free(&c->plan.canonical);
     c->plan = (ratoon__plan){.arena = out->arena};
-    ratoon_status status = ratoon__decide_retry(before, &c->request, &all, &c->plan,
-                                                rc->plan_only ? NULL : out, error);
+    status = ratoon__decide_retry(before, &c->request, &all, &c->plan, rc->plan_only ? NULL : out,
+                                  error);
     ratoon_status token = status == RATOON_ERR_NOT_FOUND || status == RATOON_ERR_NO_MEMORY
                               ? RATOON_OK
                               : token_check(c, status == RATOON_OK ? error : NULL);
@@ -95,15 +102,15 @@ static ratoon_status retry_prepare(ratoon_store *s, const ratoon_retry_options *
         status = ratoon__prepare_values(s, a, o->edits, o->edits_count, &edits, stored, error);
     }
     if (status == RATOON_OK) {
-        status = ratoon__prepare_definition(a, p, stored);
+        status = ratoon__prepare_definition(a, p, stored, error);
     }
     if (status != RATOON_OK) {
         return status;
     }
     c->request.edits = edits.items;
     c->request.edits_count = edits.count;
-    c->request.request = ratoon__retry_request_digest(o, &c->request);
-    if (o->pipeline != NULL &&
+    status = ratoon__retry_request_digest(o, &c->request, &c->request.request, error);
+    if (status == RATOON_OK && o->pipeline != NULL &&
         !ratoon__digest_equal(&o->pipeline->digest, &parent->pipeline->digest)) {
         ratoon_buffer lines = {0};
         status = ratoon_pipeline_diff(parent->pipeline, o->pipeline, &lines, error);

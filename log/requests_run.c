@@ -73,10 +73,10 @@ static ratoon_status create_prepare(ratoon_store *s, const ratoon_run_options *o
         status = ratoon__prepare_values(s, a, o->state, o->state_count, &c->state, stored, error);
     }
     if (status == RATOON_OK) {
-        status = ratoon__prepare_definition(a, o->pipeline, stored);
+        status = ratoon__prepare_definition(a, o->pipeline, stored, error);
     }
     if (status == RATOON_OK) {
-        c->request = ratoon__create_request_digest(o, c);
+        status = ratoon__create_request_digest(o, c, &c->request, error);
         c->params = o->params; /* secrets too: core checks them like any other (R12) */
         c->params_count = o->params_count;
     }
@@ -225,7 +225,7 @@ ratoon_status ratoon_run_start(ratoon_store *store, ratoon_id run,
     ratoon__request r = {.decide = decide_start, .ctx = &c, .arena = &decided, .error = error};
     status = start_prepare(store, o, &prepared, &c, &r.lineage, error);
     if (status == RATOON_OK && c.pipeline != NULL) {
-        status = ratoon__prepare_definition(&prepared, c.pipeline, &stored);
+        status = ratoon__prepare_definition(&prepared, c.pipeline, &stored, error);
         ratoon__definition_remember(store, c.pipeline);
     }
     if (status == RATOON_OK) {

@@ -163,27 +163,17 @@ static void swap_pending(ratoon__pending *a, ratoon__pending *b)
     *b = swap;
 }
 
-/* With `flush` held. What failed to be written stays in `flushing`, where look-ups find it; the
- * store is read-only then, and rows are made anew when it is opened again. */
-static ratoon_status flush_locked(ratoon__rocks *r, ratoon_error *error)
+/* With `flush` held: writes what is in `flushing`. What failed to be written stays there, where
+ * look-ups find it. The store is read-only then, and rows are made anew when it is opened again;
+ * where only memory ran out nothing was written yet, and the next flush does it. */
+static ratoon_status write_flushing(ratoon__rocks *r, ratoon_error *error)
 {
-    pthread_mutex_lock(&r->state);
-    bool failed = r->refusal == RATOON_ERR_READ_ONLY;
-    bool wanted = r->pending.changes > 0;
-    uint64_t position = covered(r);
-    if (!failed && wanted) {
-        swap_pending(&r->pending, &r->flushing);
-    }
-    r->keeper_flush = false;
-    pthread_mutex_unlock(&r->state);
-    if (failed) {
-        return wanted || r->flushing.changes > 0 ? ratoon__rocks_writable(r, error) : RATOON_OK;
-    }
-    if (!wanted) {
-        return RATOON_OK;
-    }
     ratoon_error why = {0};
-    ratoon_status status = batch_all(r, position, &why);
+    ratoon_status status = batch_all(r, r->flushing_position, &why);
+    if (status == RATOON_ERR_NO_MEMORY) {
+        rocksdb_writebatch_clear(r->derived_batch);
+        return no_memory(error);
+    }
     if (status == RATOON_OK) {
         char *message = NULL;
         ratoon__at(RATOON__POINT_DERIVED_WRITE);
@@ -206,6 +196,29 @@ static ratoon_status flush_locked(ratoon__rocks *r, ratoon_error *error)
     pthread_mutex_unlock(&r->state);
     ratoon__pending_clear(&r->written);
     return RATOON_OK;
+}
+
+/* With `flush` held. */
+static ratoon_status flush_locked(ratoon__rocks *r, ratoon_error *error)
+{
+    pthread_mutex_lock(&r->state);
+    const bool failed = r->refusal == RATOON_ERR_READ_ONLY;
+    const bool wanted = r->pending.changes > 0;
+    const bool left = r->flushing.changes > 0; /* by one that ran out of memory */
+    r->keeper_flush = false;
+    pthread_mutex_unlock(&r->state);
+    if (failed) {
+        return wanted || left ? ratoon__rocks_writable(r, error) : RATOON_OK;
+    }
+    ratoon_status status = left ? write_flushing(r, error) : RATOON_OK;
+    if (status != RATOON_OK || !wanted) {
+        return status;
+    }
+    pthread_mutex_lock(&r->state);
+    r->flushing_position = covered(r);
+    swap_pending(&r->pending, &r->flushing);
+    pthread_mutex_unlock(&r->state);
+    return write_flushing(r, error);
 }
 
 ratoon_status ratoon__rocks_flush_derived(ratoon__rocks *r, ratoon_error *error)

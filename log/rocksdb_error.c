@@ -25,8 +25,13 @@ static ratoon_status status_of(const char *message)
     return RATOON_ERR_IO;
 }
 
+char ratoon__rocks_no_memory[] = "out of memory";
+
 ratoon_status ratoon__rocks_error(char *message, const char *what, ratoon_error *error)
 {
+    if (message == ratoon__rocks_no_memory) {
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "%s: %s", what, message);
+    }
     ratoon_status status = status_of(message);
     ratoon__fail(error, status, "%s: %s", what, message);
     if (strstr(message, "No space left") != NULL) {

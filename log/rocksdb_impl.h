@@ -109,15 +109,16 @@ typedef struct ratoon__rocks {
     rocksdb_writebatch_t *derived_batch;
 
     pthread_mutex_t state;
-    pthread_cond_t moved;     /* acked moved, or the store turned read-only */
-    _Atomic uint64_t acked;   /* the boundary: nothing after it is shown to anybody */
-    ratoon__slots heads;      /* written under writer and state, read under either */
-    ratoon__pending pending;  /* derived rows not yet written */
-    ratoon__pending flushing; /* those being written just now */
-    ratoon__pending written;  /* those about to be freed; guarded by flush */
-    uint64_t covered;         /* derived rows, pending ones included, are true up to here… */
-    uint64_t gap_end;         /* …where that is less than this; else up to acked */
-    ratoon_status refusal;    /* OK: appends are taken */
+    pthread_cond_t moved;       /* acked moved, or the store turned read-only */
+    _Atomic uint64_t acked;     /* the boundary: nothing after it is shown to anybody */
+    ratoon__slots heads;        /* written under writer and state, read under either */
+    ratoon__pending pending;    /* derived rows not yet written */
+    ratoon__pending flushing;   /* those being written just now */
+    uint64_t flushing_position; /* that they are true for; guarded by flush */
+    ratoon__pending written;    /* those about to be freed; guarded by flush */
+    uint64_t covered;           /* derived rows, pending ones included, are true up to here… */
+    uint64_t gap_end;           /* …where that is less than this; else up to acked */
+    ratoon_status refusal;      /* OK: appends are taken */
     char refusal_text[RATOON__TEXT_MAX];
     int watch_fd;
 
@@ -174,6 +175,8 @@ static inline void ratoon__commit_key(uint8_t key[RATOON__COMMIT_KEY], ratoon_id
 }
 
 /* ---- rocksdb_error.c ---- */
+/* A message like RocksDB's, which need not be freed. */
+extern char ratoon__rocks_no_memory[];
 /* The status for a message of RocksDB, in *error with `what` before it; frees the message. */
 ratoon_status ratoon__rocks_error(char *message, const char *what, ratoon_error *error);
 /* Appends are refused with `refusal` from now on (the first call decides). */

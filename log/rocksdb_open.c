@@ -111,7 +111,7 @@ static rocksdb_t *open_db(const char *folder, int recovery, bool create,
 {
     char *path = ratoon__path_join(folder, "db");
     if (path == NULL) {
-        *message = strdup("out of memory");
+        *message = ratoon__rocks_no_memory;
         return NULL;
     }
     options_set set;

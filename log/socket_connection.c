@@ -42,6 +42,12 @@ ratoon_status ratoon__connection_open(int fd, ratoon__connection **out, ratoon_e
         return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory for a connection");
     }
     c->fd = fd;
+    ratoon__buf_reserve(&c->in, 2 * RECEIVE_SIZE); /* so that it takes in small answers for sure */
+    if (c->in.failed) {
+        close(fd);
+        free(c);
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory for a connection");
+    }
     pthread_mutex_init(&c->write_lock, NULL);
     pthread_mutex_init(&c->lock, NULL);
     *out = c;

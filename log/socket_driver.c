@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #define CONNECT_MS_DEFAULT 5000
-#define TAIL_GRACE_MS 200                  /* for the owner's own TIMED_OUT to come */
+#define TAIL_GRACE_MS 200                             /* for the owner's own TIMED_OUT to come */
+#define ANSWER_ERROR_MAX (sizeof(ratoon_error) + 256) /* bytes of an answer that is an error… */
+#define ANSWER_RESULT_MAX ((size_t)64)                /* …and for each append where it is none */
 #define GROUP_BYTES_MAX ((size_t)64 << 20) /* of appends in one request; at least one goes in */
 
 /* ---- appending ---- */
@@ -29,7 +31,12 @@ static ratoon_status append_some(ratoon__driver *d, ratoon__append *appends, siz
     ratoon__exchange x;
     ratoon__exchange_begin(&x, d, RATOON__FRAME_APPEND);
     ratoon__frame_put_group(&x.writer, appends, count, sync);
-    ratoon_status status = ratoon__exchange_ask(&x, RATOON__NO_DEADLINE, error);
+    /* Once it is sent nothing may fail but the connection: else what was stored would be refused.
+     */
+    ratoon__buf_reserve(&x.answer, ANSWER_ERROR_MAX + count * ANSWER_RESULT_MAX);
+    ratoon_status status =
+        x.answer.failed ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory for an append")
+                        : ratoon__exchange_ask(&x, RATOON__NO_DEADLINE, error);
     if (status == RATOON_OK) {
         ratoon__frame_get_results(&x.fields, appends, count);
     }

@@ -81,9 +81,10 @@ static ratoon_store *handle_new(const char *path, const ratoon_store_options *op
     snprintf(writer, sizeof writer, "ratoon %d.%d.%d", RATOON_VERSION_MAJOR, RATOON_VERSION_MINOR,
              RATOON_VERSION_PATCH);
     s->writer = strdup(writer);
-    s->path = options->driver == RATOON_DRIVER_MEMORY ? strdup("") : realpath(path, NULL);
+    const bool in_memory = options->driver == RATOON_DRIVER_MEMORY;
+    s->path = in_memory ? NULL : realpath(path, NULL);
     if (s->path == NULL) {
-        s->path = strdup(path); /* the driver will say what is wrong with it */
+        s->path = strdup(in_memory ? "" : path); /* the driver will say what is wrong with it */
     }
     pthread_mutex_init(&s->ids_lock, NULL);
     pthread_mutex_init(&s->secret_lock, NULL);

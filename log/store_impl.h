@@ -227,16 +227,18 @@ ratoon_status ratoon__prepare_values(ratoon_store *s, ratoon__arena *a, const ra
                                      size_t count, ratoon__values *out, ratoon__value_list *stored,
                                      ratoon_error *error);
 ratoon_status ratoon__prepare_definition(ratoon__arena *a, const ratoon_pipeline *p,
-                                         ratoon__value_list *stored);
+                                         ratoon__value_list *stored, ratoon_error *error);
 /* Splits parameters into plain ones and keyed digests of secrets (E08). */
 ratoon_status ratoon__prepare_params(ratoon_store *s, ratoon__arena *a, const ratoon_pipeline *p,
                                      const ratoon_pair *in, size_t count, const ratoon_pair **plain,
                                      size_t *plain_count, const ratoon__param **secrets,
                                      size_t *secrets_count, ratoon_error *error);
-ratoon_digest ratoon__create_request_digest(const ratoon_run_options *o,
-                                            const ratoon__create_request *r);
-ratoon_digest ratoon__retry_request_digest(const ratoon_retry_options *o,
-                                           const ratoon__retry_request *r);
+ratoon_status ratoon__create_request_digest(const ratoon_run_options *o,
+                                            const ratoon__create_request *r, ratoon_digest *out,
+                                            ratoon_error *error);
+ratoon_status ratoon__retry_request_digest(const ratoon_retry_options *o,
+                                           const ratoon__retry_request *r, ratoon_digest *out,
+                                           ratoon_error *error);
 /* R09: OK and *repeated where an equal request has made a run; KEY_REUSED where another did. */
 ratoon_status ratoon__key_lookup(ratoon_store *s, const char *key, const ratoon_digest *request,
                                  ratoon_id *run, bool *repeated, ratoon_error *error);

@@ -7,13 +7,13 @@
 #define JSON_TYPE "application/json"
 
 static ratoon_status list_add(ratoon__arena *a, ratoon__value_list *list,
-                              ratoon__stored_value value)
+                              ratoon__stored_value value, ratoon_error *error)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity == 0 ? 8 : list->capacity * 2;
         ratoon__stored_value *items = ratoon__arena_alloc(a, capacity * sizeof *items);
         if (items == NULL) {
-            return RATOON_ERR_NO_MEMORY;
+            return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
         }
         if (list->count > 0) {
             memcpy(items, list->items, list->count * sizeof *items);
@@ -55,7 +55,7 @@ ratoon_status ratoon__prepare_value(ratoon_store *s, ratoon__arena *a, const rat
     }
     return list_add(
         a, stored,
-        (ratoon__stored_value){.digest = out->digest, .data = in->data, .size = in->size});
+        (ratoon__stored_value){.digest = out->digest, .data = in->data, .size = in->size}, error);
 }
 
 ratoon_status ratoon__prepare_values(ratoon_store *s, ratoon__arena *a, const ratoon_value *in,
@@ -80,11 +80,12 @@ ratoon_status ratoon__prepare_values(ratoon_store *s, ratoon__arena *a, const ra
 }
 
 ratoon_status ratoon__prepare_definition(ratoon__arena *a, const ratoon_pipeline *p,
-                                         ratoon__value_list *stored)
+                                         ratoon__value_list *stored, ratoon_error *error)
 {
     return list_add(a, stored,
                     (ratoon__stored_value){
-                        .digest = p->digest, .data = p->canonical, .size = p->canonical_size});
+                        .digest = p->digest, .data = p->canonical, .size = p->canonical_size},
+                    error);
 }
 
 static ratoon_status bytes_of(ratoon_store *s, const ratoon_digest *digest, const void *data,

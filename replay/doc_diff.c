@@ -128,6 +128,9 @@ ratoon_status ratoon_doc_diff(ratoon_store *store, ratoon_id old_run, ratoon_id 
     if (status == RATOON_OK) {
         status = ratoon__state_at(b, &end, &arena, &after);
     }
+    if (arena.failed || status == RATOON_ERR_NO_MEMORY) {
+        status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory comparing two runs");
+    }
     if (status == RATOON_OK) {
         json_t *doc = json_pack("{s:i,s:{s:o,s:o,s:o,s:o,s:o}}", "schema", RATOON__SCHEMA, "diff",
                                 "old", ratoon__json_id(old_run), "new", ratoon__json_id(new_run),

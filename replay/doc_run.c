@@ -154,7 +154,11 @@ json_t *ratoon__json_run(ratoon_store *s, const ratoon__lineage *l, const ratoon
         }
         json_object_set_new(doc, "stages", stages);
     }
-    json_object_set_new(doc, "actions", ratoon__json_actions(s, l, r));
+    json_t *actions = ratoon__json_actions(s, l, r);
+    if (actions == NULL || json_object_set_new(doc, "actions", actions) != 0) {
+        json_decref(doc); /* out of memory: no document rather than one that lacks them */
+        return NULL;
+    }
     return doc;
 }
 
@@ -184,7 +188,11 @@ ratoon_status ratoon_doc_tree(ratoon_store *store, ratoon_id run, ratoon_buffer 
     }
     json_t *runs = json_array();
     for (uint32_t i = 0; i < l->runs_count; i++) {
-        json_array_append_new(runs, ratoon__json_run(store, l, l->runs[i], false));
+        if (json_array_append_new(runs, ratoon__json_run(store, l, l->runs[i], false)) != 0) {
+            json_decref(runs);
+            runs = NULL;
+            break;
+        }
     }
     json_t *doc = json_pack("{s:i,s:{s:o,s:I,s:o,s:o}}", "schema", RATOON__SCHEMA, "lineage",
                             "root", ratoon__json_id(l->id), "commits", (json_int_t)l->head,

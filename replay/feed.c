@@ -96,7 +96,12 @@ static json_t *event_of(ratoon_store *s, const ratoon__lineage *l, const ratoon_
     const ratoon__run *r = l != NULL ? ratoon__lineage_run(l, event->run) : NULL;
     json_t *doc = ratoon__json_event(commit, i, r != NULL ? r->pipeline : NULL);
     if (r != NULL && is_failure(event)) {
-        json_object_set_new(json_object_get(doc, "data"), "actions", ratoon__json_actions(s, l, r));
+        json_t *actions = ratoon__json_actions(s, l, r);
+        if (actions == NULL ||
+            json_object_set_new(json_object_get(doc, "data"), "actions", actions) != 0) {
+            json_decref(doc); /* out of memory */
+            return NULL;
+        }
     }
     return doc;
 }
@@ -119,7 +124,10 @@ static ratoon_status item_of(ratoon_feed *feed, const entry *e, const ratoon__co
     json_t *events = json_array();
     for (size_t i = 0; i < commit->events_count; i++) {
         const ratoon__event *event = &commit->events[i];
-        json_array_append_new(events, event_of(feed->store, l, commit, i));
+        if (json_array_append_new(events, event_of(feed->store, l, commit, i)) != 0) {
+            json_decref(events); /* then there is no document either */
+            events = NULL;
+        }
         feed->runs[i] = event->run;
         feed->types[i] = ratoon__event_type_name(event->type);
     }

@@ -15,11 +15,13 @@ static ratoon_status definition_of(ratoon__import *im, const ratoon_digest *dige
 {
     ratoon__import_value *v = ratoon__import_value_find(im, digest);
     if (v == NULL) {
-        return ratoon__store_definition(im->store, digest, out, NULL) == RATOON_OK
-                   ? RATOON_OK
+        const ratoon_status status = ratoon__store_definition(im->store, digest, out, NULL);
+        return status == RATOON_OK ? RATOON_OK
+               : status == RATOON_ERR_NO_MEMORY
+                   ? ratoon__import_no_memory(im)
                    : ratoon__import_fail(im, RATOON_ERR_DAMAGED,
-                                         "a run's definition is neither in the input before it nor "
-                                         "in the store");
+                                         "a run's definition is neither in the input "
+                                         "before it nor in the store");
     }
     if (v->definition == NULL) {
         void *text = NULL;
@@ -31,6 +33,9 @@ static ratoon_status definition_of(ratoon__import *im, const ratoon_digest *dige
         status = ratoon__pipeline_parse_canonical(text, (size_t)v->size, NULL, digest,
                                                   &v->definition, &why);
         free(text);
+        if (status == RATOON_ERR_NO_MEMORY) {
+            return ratoon__import_no_memory(im);
+        }
         if (status != RATOON_OK) {
             return ratoon__import_fail(im, RATOON_ERR_DAMAGED, "a run's definition is none: %s",
                                        why.message);
@@ -197,9 +202,12 @@ static void check_inline(void *ctx, const ratoon__value_ref *v)
 {
     values_context *c = ctx;
     ratoon_digest digest;
-    if (c->status == RATOON_OK && v->data != NULL &&
-        (ratoon__sha256(v->data, (size_t)v->size, &digest) != RATOON_OK ||
-         !ratoon__digest_equal(&digest, &v->digest))) {
+    if (c->status != RATOON_OK || v->data == NULL) {
+        return;
+    }
+    if (ratoon__sha256(v->data, (size_t)v->size, &digest) != RATOON_OK) {
+        c->status = ratoon__import_no_memory(c->im);
+    } else if (!ratoon__digest_equal(&digest, &v->digest)) {
         c->status = ratoon__import_fail(c->im, RATOON_ERR_DAMAGED,
                                         "the value of %s is not what its digest says", v->key);
     }
@@ -218,7 +226,12 @@ static void check_reference(void *ctx, const ratoon_digest *digest, uint64_t siz
     } else {
         ratoon__driver *d = ratoon__store_driver(c->im->store);
         ratoon_buffer bytes = {0};
-        if (d->ops->value_get(d, digest, &bytes, NULL) != RATOON_OK) {
+        const ratoon_status status = d->ops->value_get(d, digest, &bytes, NULL);
+        if (status == RATOON_ERR_NO_MEMORY) {
+            c->status = ratoon__import_no_memory(c->im);
+            return;
+        }
+        if (status != RATOON_OK) {
             char hex[65];
             ratoon__digest_format(digest, hex);
             c->status = ratoon__import_fail(c->im, RATOON_ERR_DAMAGED,
@@ -346,6 +359,7 @@ static ratoon_status check_commit(ratoon__import *im, ratoon__commit *c, const v
 {
     ratoon_digest digest;
     ratoon_status status = ratoon__sha256(data, size, &digest);
+    status = status == RATOON_OK ? status : ratoon__import_no_memory(im);
     values_context values = {.im = im};
     if (status == RATOON_OK &&
         (im->lineage == NULL || !ratoon_id_equal(im->lineage->id, c->lineage))) {

@@ -249,15 +249,20 @@ static json_t *refusal_of(ratoon_store *store, const ratoon_stale *stale)
 {
     cascade_texts texts;
     bool interrupted = false;
-    if (is_interrupted(store, stale, &interrupted, NULL) != RATOON_OK || interrupted) {
+    ratoon_status status = is_interrupted(store, stale, &interrupted, NULL);
+    if (status == RATOON_ERR_NO_MEMORY) {
+        return NULL; /* then there is no line either */
+    }
+    if (status != RATOON_OK || interrupted) {
         return json_null();
     }
     ratoon_buffer preview = {0};
     size_t refusals = 0;
     ratoon_retry_options o = cascade_request(stale, &texts);
     o.key = NULL;
-    if (ratoon_retry_preview(store, &o, &preview, &refusals, NULL) != RATOON_OK) {
-        return json_null();
+    status = ratoon_retry_preview(store, &o, &preview, &refusals, NULL);
+    if (status != RATOON_OK) {
+        return status == RATOON_ERR_NO_MEMORY ? NULL : json_null();
     }
     json_t *doc = json_loadb(preview.data, preview.size, 0, NULL);
     json_t *first = json_array_get(json_object_get(json_object_get(doc, "plan"), "refusals"), 0);

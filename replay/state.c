@@ -244,22 +244,22 @@ ratoon_status ratoon_items_get(ratoon_items *items, size_t i, ratoon_item *out, 
                             (uint64_t)items->count, (uint64_t)i);
     }
     const ratoon__item *item = items->items[i];
-    *out = (ratoon_item){.key = item->key,
-                         .failed = item->failed,
-                         .committed = item->committed,
-                         .error_class = item->error_class,
-                         .error = item->error};
+    ratoon_buffer output = {0};
     if (item->output != NULL) {
-        ratoon_buffer_free(&items->loaded);
-        items->loaded = (ratoon_buffer){0};
-        ratoon_status status =
-            ratoon__store_value(items->store, item->output, &items->loaded, error);
+        ratoon_status status = ratoon__store_value(items->store, item->output, &output, error);
         if (status != RATOON_OK) {
             return status;
         }
-        out->output = items->loaded.data;
-        out->output_size = items->loaded.size;
+        ratoon_buffer_free(&items->loaded);
+        items->loaded = output;
     }
+    *out = (ratoon_item){.key = item->key,
+                         .failed = item->failed,
+                         .committed = item->committed,
+                         .output = output.data,
+                         .output_size = output.size,
+                         .error_class = item->error_class,
+                         .error = item->error};
     return RATOON_OK;
 }
 

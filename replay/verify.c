@@ -89,6 +89,9 @@ static ratoon_status seal_open(ratoon__report *r, const ratoon_verify_options *o
     if (status == RATOON_OK && o->key != NULL) {
         status = ratoon__public_key_load(o->key, &given, error);
     }
+    if (status == RATOON_ERR_NO_MEMORY || (status == RATOON_OK && r.no_memory)) {
+        status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory verifying the store");
+    }
     if (status != RATOON_OK) {
         return status;
     }

@@ -53,8 +53,10 @@ static void snapshots_load(walk *w, ratoon_id lineage)
     while (number > 0 && w->snapshots_count < SNAPSHOTS_MAX) {
         stored_snapshot *s = &w->snapshots[w->snapshots_count];
         s->bytes = (ratoon_buffer){0};
-        if (w->driver->ops->snapshot_get(w->driver, lineage, number, &s->at, &s->bytes, NULL) !=
-            RATOON_OK) {
+        const ratoon_status status =
+            w->driver->ops->snapshot_get(w->driver, lineage, number, &s->at, &s->bytes, NULL);
+        if (status != RATOON_OK) {
+            (void)ratoon__report_short(w->report, status);
             return;
         }
         w->snapshots_count++;
@@ -64,8 +66,11 @@ static void snapshots_load(walk *w, ratoon_id lineage)
 
 static ratoon_pipeline *resolve(void *ctx, ratoon_digest digest)
 {
+    ratoon__report *r = ctx;
     ratoon_pipeline *p = NULL;
-    return ratoon__store_definition(ctx, &digest, &p, NULL) == RATOON_OK ? p : NULL;
+    const ratoon_status status = ratoon__store_definition(r->store, &digest, &p, NULL);
+    (void)ratoon__report_short(r, status);
+    return status == RATOON_OK ? p : NULL;
 }
 
 static void snapshot_compare(walk *w)
@@ -78,8 +83,12 @@ static void snapshot_compare(walk *w)
         ratoon__lineage *served = NULL;
         ratoon__buf what = {0};
         ratoon_error why = {0};
-        if (ratoon__snapshot_decode(s->bytes.data, s->bytes.size, resolve, w->report->store,
-                                    &served, &why) != RATOON_OK) {
+        const ratoon_status status = ratoon__snapshot_decode(s->bytes.data, s->bytes.size, resolve,
+                                                             w->report, &served, &why);
+        if (ratoon__report_short(w->report, status)) {
+            return;
+        }
+        if (status != RATOON_OK) {
             ratoon__problem(w->report, w->id, w->number, "snapshot",
                             "the snapshot at commit %U can't be read: %s", w->number, why.message);
         } else if (!ratoon__lineage_equal(w->lineage, served, &what)) {
@@ -94,28 +103,34 @@ static void snapshot_compare(walk *w)
 
 /* ---- values ---- */
 
+/* Whether the bytes are those of the digest. */
+static bool is_value(walk *w, const void *data, size_t size, const ratoon_digest *expected)
+{
+    ratoon_digest digest;
+    const ratoon_status status = ratoon__sha256(data, size, &digest);
+    return ratoon__report_short(w->report, status) ||
+           (status == RATOON_OK && ratoon__digest_equal(&digest, expected));
+}
+
 static void value_check(walk *w, const ratoon__commit *c, const ratoon__value_ref *v)
 {
     if (v->data == NULL && v->size > 0) {
         ratoon_buffer bytes = {0};
-        ratoon_digest digest;
         ratoon_status status = w->driver->ops->value_get(w->driver, &v->digest, &bytes, NULL);
+        if (ratoon__report_short(w->report, status)) {
+            return;
+        }
         if (status != RATOON_OK) {
             ratoon__problem(w->report, c->lineage, c->number, "value",
                             "the value of %s (%U bytes) is missing", v->key, v->size);
-        } else if (ratoon__sha256(bytes.data, bytes.size, &digest) != RATOON_OK ||
-                   !ratoon__digest_equal(&digest, &v->digest)) {
+        } else if (!is_value(w, bytes.data, bytes.size, &v->digest)) {
             ratoon__problem(w->report, c->lineage, c->number, "value",
                             "the value of %s is not what its digest says", v->key);
         }
         ratoon_buffer_free(&bytes);
-    } else if (v->data != NULL) {
-        ratoon_digest digest;
-        if (ratoon__sha256(v->data, (size_t)v->size, &digest) != RATOON_OK ||
-            !ratoon__digest_equal(&digest, &v->digest)) {
-            ratoon__problem(w->report, c->lineage, c->number, "value",
-                            "the inline value of %s is not what its digest says", v->key);
-        }
+    } else if (v->data != NULL && !is_value(w, v->data, (size_t)v->size, &v->digest)) {
+        ratoon__problem(w->report, c->lineage, c->number, "value",
+                        "the inline value of %s is not what its digest says", v->key);
     }
 }
 
@@ -291,7 +306,12 @@ static void commit_fold(walk *w, const ratoon__commit *c, const ratoon_digest *d
     if (w->broken) {
         return;
     }
-    if (ratoon__fold(w->lineage, c, digest, &next, &why) != RATOON_OK) {
+    const ratoon_status status = ratoon__fold(w->lineage, c, digest, &next, &why);
+    if (ratoon__report_short(w->report, status)) {
+        w->broken = true;
+        return;
+    }
+    if (status != RATOON_OK) {
         ratoon__problem(w->report, w->id, c->number, "fold", "commit %U can't be applied: %s",
                         c->number, why.message);
         w->broken = true;
@@ -321,7 +341,9 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
     w->report->commits++;
     w->status = ratoon__sha256(data, size, &digest);
     ratoon_status status = ratoon__store_decode(w->report->store, data, size, &arena, &c, &why);
-    if (status != RATOON_OK) {
+    if (w->status != RATOON_OK || ratoon__report_short(w->report, status)) {
+        w->status = RATOON_ERR_NO_MEMORY;
+    } else if (status != RATOON_OK) {
         ratoon__problem(w->report, lineage, number, "decode", "commit %U can't be decoded: %s",
                         number, why.message);
         ratoon__seal_commit(w->report, number, &digest, NULL);
