@@ -89,9 +89,6 @@ static ratoon_status seal_open(ratoon__report *r, const ratoon_verify_options *o
     if (status == RATOON_OK && o->key != NULL) {
         status = ratoon__public_key_load(o->key, &given, error);
     }
-    if (status == RATOON_ERR_NO_MEMORY || (status == RATOON_OK && r.no_memory)) {
-        status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory verifying the store");
-    }
     if (status != RATOON_OK) {
         return status;
     }
@@ -137,9 +134,14 @@ static ratoon_status verify_all(ratoon__report *r, ratoon_id only, ratoon_error 
             status = ratoon__verify_rows(r, &rows, error);
         }
         ratoon_error why;
-        if (status == RATOON_OK && ratoon__store_secret_check(r->store, &why) != RATOON_OK) {
+        const ratoon_status secret =
+            status == RATOON_OK ? ratoon__store_secret_check(r->store, &why) : RATOON_OK;
+        if (secret != RATOON_OK && !ratoon__report_short(r, secret)) {
             ratoon__problem(r, only, 0, "file", "%s", why.message);
         }
+    }
+    if (status == RATOON_ERR_NO_MEMORY || (status == RATOON_OK && r->no_memory)) {
+        status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory verifying the store");
     }
     return status;
 }

@@ -707,6 +707,38 @@ static ratoon_status call_verify(world *w, ratoon_error *error)
     return status;
 }
 
+static ratoon_status call_seal(world *w, ratoon_error *error)
+{
+    char key[4200], seal[4200], public_key[4210];
+    size_t problems = 77;
+    snprintf(key, sizeof key, "%s/key-%u", w->folder, w->numbers);
+    snprintf(seal, sizeof seal, "%s/seal-%u", w->folder, w->numbers);
+    snprintf(public_key, sizeof public_key, "%s.pub", key);
+    w->numbers++; /* what a failed one left is not in the way of the next */
+    ratoon_status status = ratoon_seal_keygen(key, error);
+    BUFFER(made);
+    if (status == RATOON_OK) {
+        status = checked(ratoon_seal(w->store, seal, key, &made, error), &made);
+    }
+    ratoon_verify_options o = RATOON_VERIFY_OPTIONS_INIT;
+    o.seal = seal;
+    o.key = public_key;
+    BUFFER(report);
+    if (status == RATOON_OK) {
+        status = checked(ratoon_verify_with(w->store, &o, &report, &problems, error), &report);
+        EXPECT(problems == (status == RATOON_OK ? 0u : 77u));
+    }
+    ratoon_buffer bytes = {.data = untouched};
+    if (status == RATOON_OK) {
+        status = ratoon_commit_bytes(w->store, w->failed, 1, &bytes, error);
+        EXPECT((status == RATOON_OK) == (bytes.data != untouched));
+        if (status == RATOON_OK) {
+            ratoon_buffer_free(&bytes);
+        }
+    }
+    return status;
+}
+
 static bool take_bytes(void *ctx, const void *data, size_t size)
 {
     world *w = ctx;
@@ -915,6 +947,8 @@ static const call calls[] = {
     {"ratoon_feed_open ratoon_feed_end ratoon_feed_next ratoon_feed_close", call_feed, NULL, ON_ANY,
      false},
     {"ratoon_verify", call_verify, NULL, ON_ANY, false},
+    {"ratoon_seal_keygen ratoon_seal ratoon_verify_with ratoon_commit_bytes", call_seal, NULL,
+     ON_ROCKSDB, false},
     {"ratoon_export", call_export, NULL, ON_MEMORY, false},
     {"ratoon_import", call_import, export_other, ON_MEMORY, false},
     {"ratoon_store_backup ratoon_store_restore", call_backup, NULL, ON_ROCKSDB, false},

@@ -101,10 +101,16 @@ static void check_again(const args *in)
     int count = 0;
     const char *option = NULL, *value = NULL;
     const command *c = args_command(in);
+    size_t given = 0;
+    while (args_given(in, given, &option, &value)) {
+        given++;
+    }
+    if (given + args_count(in) > 2 * WORDS_MAX) {
+        return; /* many letters in one word */
+    }
     words[count++] = text_copy("ratoon");
     words[count++] = text_copy(c->name);
     for (size_t i = 0; args_given(in, i, &option, &value); i++) {
-        must(count < 2 * WORDS_MAX);
         words[count++] =
             value == NULL ? text_format("--%s", option) : text_format("--%s=%s", option, value);
     }
