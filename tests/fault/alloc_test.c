@@ -1065,7 +1065,9 @@ static void run_out_on(kind k, int i)
     if ((calls[i].on & 1u << k) != 0) {
         run_out(k, &calls[i], false, true);
         run_out(k, &calls[i], true, false);
-        run_out(k, &calls[i], false, false);
+        if (k == MEMORY || getenv("RATOON_ALLOC_ALL") != NULL) {
+            run_out(k, &calls[i], false, false);
+        }
     }
 }
 
