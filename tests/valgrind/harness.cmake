@@ -1,0 +1,1 @@
+# Valgrind (tests/valgrind/run): the command is all it needs.
