@@ -137,6 +137,24 @@ static bool release_all(claiming *c)
     return true;
 }
 
+bool ratoon__events_quiet(const ratoon__event *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        switch (events[i].type) {
+        case RATOON__EVENT_STAGE_STARTED:
+        case RATOON__EVENT_STAGE_ENDED:
+        case RATOON__EVENT_STAGE_RETURNED:
+        case RATOON__EVENT_STAGE_PROGRESS:
+        case RATOON__EVENT_STAGE_ITEMS:
+        case RATOON__EVENT_ITEM_ENDED:
+            break;
+        default:
+            return false;
+        }
+    }
+    return true;
+}
+
 ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lineage *after,
                                 const ratoon__event *events, size_t count, ratoon__arena *arena,
                                 ratoon__claim **out, size_t *out_count)

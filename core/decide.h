@@ -180,6 +180,9 @@ typedef struct ratoon__claim {
     ratoon_id run;    /* that takes or releases it */
     bool take;        /* else release, if this run holds it */
 } ratoon__claim;
+/* Whether events are of stages and items alone, and so change no claim and nothing that a run is
+ * listed by. */
+bool ratoon__events_quiet(const ratoon__event *events, size_t count);
 /* Claims that go with a commit: scopes taken and released as runs become active or cease to be,
  * keys taken by created runs. before may be NULL. In the arena. */
 ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lineage *after,

@@ -7,7 +7,7 @@
 ratoon__event *ratoon__decision_add(ratoon__decision *d, ratoon__event_type type, ratoon_id run)
 {
     if (d->count == d->capacity) {
-        const size_t capacity = d->capacity == 0 ? 4 : d->capacity * 2;
+        const size_t capacity = d->capacity == 0 ? 1 : d->capacity * 4; /* most are one */
         ratoon__event *events = ratoon__arena_alloc(d->arena, capacity * sizeof *events);
         if (events == NULL) {
             return NULL;

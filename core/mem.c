@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-    BLOCK_SIZE_MIN = 512,
+    BLOCK_SIZE_MIN = 2048,
     BLOCK_SIZE_MAX = 64 * 1024, /* of a block that is shared by small allocations */
 };
 

@@ -7,20 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A projection changed by this group and not yet acknowledged. */
-typedef struct tentative {
-    ratoon__lineage *lineage; /* NULL: a free place */
-    size_t append;            /* the group's last one for it */
-} tentative;
+enum { FOLDED_LATER_MAX = 64 }; /* events: readers of projections wait for that */
 
 /* One commit of the group. */
 typedef struct slot {
     ratoon__request *request;
-    ratoon__lineage *after;
+    ratoon__lineage *after; /* NULL where it is folded in only once it is acknowledged */
+    ratoon__commit commit;  /* what it points to lives in the request's arena */
+    ratoon_digest digest;
     bool appended;       /* it has an entry in `appends` */
     bool from_tentative; /* decided on top of a commit of this group */
     size_t append;
 } slot;
+
+/* A projection changed by this group and not yet acknowledged. */
+typedef struct tentative {
+    ratoon__lineage *lineage; /* NULL: a free place */
+    slot *unfolded;           /* the group's last one for it where it isn't folded in yet */
+    size_t append;            /* the group's last one for it */
+} tentative;
 
 typedef struct group {
     ratoon_store *store;
@@ -54,12 +59,41 @@ static tentative *tentative_find(const group *g, ratoon_id lineage)
     return t->lineage != NULL ? t : NULL;
 }
 
-static void tentative_set(const group *g, ratoon__lineage *after, size_t append)
+/* unfolded: `lineage` is what the commit of this slot comes after; NULL: it is in it. */
+static void tentative_set(const group *g, const ratoon__lineage *lineage, slot *unfolded,
+                          size_t append)
 {
-    tentative *t = tentative_place(g, after->id);
+    tentative *t = tentative_place(g, lineage->id);
     ratoon__lineage_unref(t->lineage);
-    t->lineage = ratoon__lineage_ref(after);
+    t->lineage = ratoon__lineage_ref(lineage);
+    t->unfolded = unfolded;
     t->append = append;
+}
+
+/* Most commits are the only one of their lineage in a group: those are folded in once they are
+ * acknowledged, in place where nobody looks. Only what another request is to be judged by has to be
+ * there before. */
+static ratoon_status tentative_fold(tentative *t, ratoon_error *error)
+{
+    if (t->unfolded == NULL) {
+        return RATOON_OK;
+    }
+    slot *at = t->unfolded;
+    ratoon_status status = ratoon__fold(t->lineage, &at->commit, &at->digest, &at->after, error);
+    if (status == RATOON_OK) {
+        ratoon__lineage_unref(t->lineage);
+        t->lineage = ratoon__lineage_ref(at->after);
+        t->unfolded = NULL;
+    }
+    return status;
+}
+
+/* Before what is acknowledged is published: references would have it copied. */
+static void tentatives_free(const group *g)
+{
+    for (size_t i = 0; i <= g->tentatives_mask; i++) {
+        ratoon__lineage_unref(g->tentatives[i].lineage);
+    }
 }
 
 static void facts_of(ratoon_store *s, const ratoon__lineage *before, ratoon__facts *facts)
@@ -115,13 +149,39 @@ static ratoon_status rows_erased(const ratoon__lineage *before, ratoon__arena *a
     return RATOON_OK;
 }
 
-/* Encodes a decision as the lineage's next commit, folds it, and prepares its append. */
-static ratoon_status commit_build(group *g, ratoon__request *r, const ratoon__lineage *before,
-                                  const ratoon__decision *d, uint64_t now_us, ratoon__append *a,
-                                  ratoon__lineage **after)
+/* Folds a commit in, and adds the names and rows that it changes. */
+static ratoon_status commit_effects(slot *at, const ratoon__lineage *before,
+                                    const ratoon__decision *d, ratoon__append *a)
+{
+    ratoon__request *r = at->request;
+    ratoon__claim *claims = NULL;
+    size_t claims_count = 0;
+    ratoon_status status = ratoon__fold(before, &at->commit, &at->digest, &at->after, r->error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    status =
+        ratoon__claims_of(before, at->after, d->events, d->count, r->arena, &claims, &claims_count);
+    a->claims = claims;
+    a->claims_count = claims_count;
+    if (status == RATOON_OK) {
+        status = at->after->deleted ? rows_erased(before, r->arena, a)
+                                    : rows_of(at->after, d, r->arena, a);
+    }
+    if (status != RATOON_OK) {
+        ratoon__lineage_unref(at->after);
+        at->after = NULL;
+    }
+    return status;
+}
+
+/* Encodes a decision as the lineage's next commit, and prepares its append. */
+static ratoon_status commit_build(group *g, slot *at, const ratoon__lineage *before,
+                                  const ratoon__decision *d, uint64_t now_us, ratoon__append *a)
 {
     ratoon_store *s = g->store;
-    ratoon__commit commit = {
+    ratoon__request *r = at->request;
+    at->commit = (ratoon__commit){
         .id = ratoon__store_new_id(s),
         .lineage = r->lineage,
         .number = before->head + 1,
@@ -134,37 +194,22 @@ static ratoon_status commit_build(group *g, ratoon__request *r, const ratoon__li
     };
     const void *bytes;
     size_t size;
-    ratoon_digest digest;
-    ratoon_status status = ratoon__commit_encode(g->encoder, &commit, &bytes, &size, r->error);
+    ratoon_status status = ratoon__commit_encode(g->encoder, &at->commit, &bytes, &size, r->error);
     if (status != RATOON_OK) {
         return status;
     }
+    /* A group of one doesn't use the encoder again before it is written. */
     *a = (ratoon__append){.lineage = r->lineage,
-                          .number = commit.number,
-                          .data = ratoon__arena_memdup(r->arena, bytes, size),
+                          .number = at->commit.number,
+                          .data =
+                              g->count == 1 ? bytes : ratoon__arena_memdup(r->arena, bytes, size),
                           .size = size,
                           .values = r->values,
                           .values_count = r->values_count};
-    ratoon__claim *claims = NULL;
-    size_t claims_count = 0;
-    status = a->data == NULL ? RATOON_ERR_NO_MEMORY : ratoon__sha256(a->data, size, &digest);
-    if (status == RATOON_OK) {
-        status = ratoon__fold(before, &commit, &digest, after, r->error);
-    }
-    if (status != RATOON_OK) {
-        return status;
-    }
-    status =
-        ratoon__claims_of(before, *after, d->events, d->count, r->arena, &claims, &claims_count);
-    a->claims = claims;
-    a->claims_count = claims_count;
-    if (status == RATOON_OK) {
-        status =
-            (*after)->deleted ? rows_erased(before, r->arena, a) : rows_of(*after, d, r->arena, a);
-    }
-    if (status != RATOON_OK) {
-        ratoon__lineage_unref(*after);
-        *after = NULL;
+    status = a->data == NULL ? RATOON_ERR_NO_MEMORY : ratoon__sha256(a->data, size, &at->digest);
+    if (status == RATOON_OK &&
+        (d->count > FOLDED_LATER_MAX || !ratoon__events_quiet(d->events, d->count))) {
+        status = commit_effects(at, before, d, a);
     }
     return status;
 }
@@ -176,8 +221,11 @@ static ratoon_status before_of(group *g, ratoon__request *r, bool fresh_wanted,
     tentative *t = tentative_find(g, r->lineage);
     *is_tentative = t != NULL;
     if (t != NULL) {
-        *out = ratoon__lineage_ref(t->lineage);
-        return RATOON_OK;
+        const ratoon_status status = tentative_fold(t, r->error);
+        if (status == RATOON_OK) {
+            *out = ratoon__lineage_ref(t->lineage);
+        }
+        return status;
     }
     if (r->fresh) {
         *out = ratoon__lineage_new(r->lineage);
@@ -208,7 +256,7 @@ static void request_decide(group *g, slot *at)
             r->decide(r, r->fresh && before->head == 0 ? NULL : before, &facts, &d, r->error);
         if (r->status == RATOON_OK && d.count > 0) {
             ratoon__append *a = &g->appends[g->appends_count];
-            r->status = commit_build(g, r, before, &d, facts.now_us, a, &at->after);
+            r->status = commit_build(g, at, before, &d, facts.now_us, a);
             if (r->status == RATOON_OK) {
                 at->appended = true;
                 at->append = g->appends_count++;
@@ -216,7 +264,8 @@ static void request_decide(group *g, slot *at)
                 if (is_tentative) {
                     a->rests_on = (uint32_t)(at->append - tentative_find(g, r->lineage)->append);
                 }
-                tentative_set(g, at->after, at->append);
+                const bool folded = at->after != NULL;
+                tentative_set(g, folded ? at->after : before, folded ? NULL : at, at->append);
             }
         }
         bool final = at->appended || is_tentative || r->fresh;
@@ -238,7 +287,11 @@ static bool request_settle(group *g, slot *at)
     const ratoon__append *a = &g->appends[at->append];
     r->status = a->status;
     if (a->status == RATOON_OK) {
-        ratoon__projection_publish(g->store, g->driver, at->after, a->size);
+        if (at->after != NULL) {
+            ratoon__projection_publish(g->store, g->driver, at->after, a->size);
+        } else {
+            ratoon__projection_advance(g->store, g->driver, &at->commit, &at->digest, a->size);
+        }
         for (size_t i = 0; !a->erase && i < a->rows_count; i++) {
             ratoon__root_remember(g->store, a->rows[i].run, r->lineage);
         }
@@ -427,6 +480,7 @@ ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon
         }
     }
     ratoon__at(RATOON__POINT_COMMIT_ANSWER);
+    tentatives_free(&g);
     bool undone = false;
     for (n = 0; n < count; n++) {
         ratoon__request *r = g.slots[n].request;
@@ -446,9 +500,6 @@ ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon
     }
     /* `next` of what goes round again was rewired above while walking slots, not the list. */
     *again_last = NULL;
-    for (size_t i = 0; i <= g.tentatives_mask; i++) {
-        ratoon__lineage_unref(g.tentatives[i].lineage);
-    }
     return again;
 }
 

@@ -243,37 +243,66 @@ static bool snapshot_due(const ratoon__cached *c)
            c->bytes_since > c->snapshot_size;
 }
 
-void ratoon__projection_publish(ratoon_store *s, ratoon__driver *d, const ratoon__lineage *l,
-                                size_t commit_size)
+/* Counts a commit, and gives the version to be stored where a snapshot is due. Caller holds
+ * cache_lock. */
+static ratoon__lineage *note_commit(ratoon__cached *c, size_t commit_size)
 {
-    ratoon__lineage *to_store = NULL;
-    pthread_mutex_lock(&s->cache_lock);
-    ratoon__cached *c = cache_put(s, l);
-    if (c != NULL) {
-        c->bytes_since += commit_size;
-        if (snapshot_due(c)) {
-            to_store = ratoon__lineage_ref(c->lineage);
-            c->bytes_since = 0;
-            c->snapshot_event = c->lineage->events;
-        }
+    c->bytes_since += commit_size;
+    if (!snapshot_due(c)) {
+        return NULL;
     }
-    pthread_mutex_unlock(&s->cache_lock);
-    if (to_store == NULL) {
-        return;
-    }
+    c->bytes_since = 0;
+    c->snapshot_event = c->lineage->events;
+    return ratoon__lineage_ref(c->lineage);
+}
+
+static void store_snapshot(ratoon_store *s, ratoon__driver *d, ratoon__lineage *l)
+{
     ratoon__buf bytes = {0};
-    if (ratoon__snapshot_encode(to_store, &bytes) == RATOON_OK) {
+    if (ratoon__snapshot_encode(l, &bytes) == RATOON_OK) {
         /* Derived: a snapshot that could not be stored costs time later, nothing else. */
-        (void)d->ops->snapshot_put(d, to_store->id, to_store->head, bytes.data, bytes.size, NULL);
+        (void)d->ops->snapshot_put(d, l->id, l->head, bytes.data, bytes.size, NULL);
         pthread_mutex_lock(&s->cache_lock);
-        size_t i = slot_of(s, to_store->id);
+        size_t i = slot_of(s, l->id);
         if (s->cache[i] != NULL) {
             s->cache[i]->snapshot_size = bytes.size;
         }
         pthread_mutex_unlock(&s->cache_lock);
     }
     ratoon__buf_free(&bytes);
-    ratoon__lineage_unref(to_store);
+    ratoon__lineage_unref(l);
+}
+
+void ratoon__projection_publish(ratoon_store *s, ratoon__driver *d, const ratoon__lineage *l,
+                                size_t commit_size)
+{
+    pthread_mutex_lock(&s->cache_lock);
+    ratoon__cached *c = cache_put(s, l);
+    ratoon__lineage *to_store = c != NULL ? note_commit(c, commit_size) : NULL;
+    pthread_mutex_unlock(&s->cache_lock);
+    if (to_store != NULL) {
+        store_snapshot(s, d, to_store);
+    }
+}
+
+void ratoon__projection_advance(ratoon_store *s, ratoon__driver *d, const ratoon__commit *commit,
+                                const ratoon_digest *digest, size_t commit_size)
+{
+    ratoon__lineage *to_store = NULL;
+    pthread_mutex_lock(&s->cache_lock);
+    const size_t i = slot_of(s, commit->lineage);
+    ratoon__cached *c = s->cache[i];
+    if (c != NULL && c->lineage->head + 1 == commit->number &&
+        ratoon__fold_into(&c->lineage, commit, digest, NULL) == RATOON_OK) {
+        c->used = ++s->cache_clock;
+        to_store = note_commit(c, commit_size);
+    } else if (c != NULL && (c->lineage == NULL || c->lineage->head < commit->number)) {
+        slot_free(s, i); /* whoever needs it reads the log */
+    }
+    pthread_mutex_unlock(&s->cache_lock);
+    if (to_store != NULL) {
+        store_snapshot(s, d, to_store);
+    }
 }
 
 /* ---- loading ---- */

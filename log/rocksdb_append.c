@@ -379,6 +379,7 @@ static bool publish(ratoon__rocks *r, const ratoon__append *appends, size_t coun
         }
     }
     ratoon__pending_merge(&r->pending, &r->group.staged);
+    r->pending.changes += (size_t)r->group.count; /* the position they are true for is news too */
     ratoon__window_publish(r);
     atomic_store(&r->acked, r->group.first + r->group.count - 1);
     pthread_cond_broadcast(&r->moved);

@@ -55,8 +55,8 @@ struct ratoon__request {
     ratoon_async *async;
     /* results */
     ratoon_status status;
-    ratoon__lineage
-        *after; /* the projection with it, a reference; NULL where nothing was appended */
+    ratoon__lineage *after; /* the projection with it, a reference; NULL where nothing was appended,
+                             * or only what changes no row and no name (ratoon__events_quiet) */
     ratoon_id claim_holder; /* CLAIMED: who, and which kind */
     bool claimed_key;
     /* the committer's */
@@ -197,6 +197,10 @@ ratoon_status ratoon__projection_load(ratoon_store *s, ratoon__driver *d, ratoon
 /* Publishes a newer version and stores a snapshot where one is due. Takes no reference. */
 void ratoon__projection_publish(ratoon_store *s, ratoon__driver *d, const ratoon__lineage *l,
                                 size_t commit_size);
+/* The same by a commit that is folded into the version in the cache: in place where nobody else
+ * holds that. */
+void ratoon__projection_advance(ratoon_store *s, ratoon__driver *d, const ratoon__commit *commit,
+                                const ratoon_digest *digest, size_t commit_size);
 void ratoon__projection_forget(ratoon_store *s, ratoon_id root);
 void ratoon__projections_free(ratoon_store *s);
 ratoon_status ratoon__root_of(ratoon_store *s, ratoon__driver *d, ratoon_id run, ratoon_id *root,

@@ -243,7 +243,7 @@ START_TEST(test_E04_commit_lost_inside_a_closed_window_is_reported)
     rocksdb_writeoptions_destroy(options);
     d->ops->close(d);
     char *older = support_path_join(store, "db/000001.log");
-    support_write_file(older, "", 0);
+    support_write_file(older, key, sizeof key); /* which is too old for RocksDB to look at */
     free(older);
     ratoon_error error = {0};
     ck_assert_int_eq(ratoon__rocksdb_open(store, &(ratoon__driver_options){0}, &d, &error),
