@@ -3,6 +3,7 @@
 #include "log/folder.h"
 #include "log/points.h"
 #include "log/store.h"
+#include "tests/support/role.h"
 #include "tests/support/support.h"
 
 #include <dirent.h>
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static const char one_stage[] = "pipeline: one\n"
@@ -36,7 +36,7 @@ static void teardown(void)
 
 static void must(ratoon_status status, const ratoon_error *error)
 {
-    ck_assert_msg(status == RATOON_OK, "%s: %s", ratoon_status_name(status), error->message);
+    role_must(status == RATOON_OK, error->message);
 }
 
 static void create(void)
@@ -210,45 +210,44 @@ static void die_behind_a_snapshot(ratoon__point point)
 }
 
 /* In a process of its own: deletes a lineage, and is then late with a snapshot of it. */
-static void be_late(void)
+static int late_role(const char *store_path, const char *run_file)
 {
     ratoon_deleted deleted;
     ratoon_freed freed;
     ratoon_error error;
+    role_begin();
+    path = strdup(store_path);
     ratoon_store *store = open_store();
     ratoon__driver *d = ratoon__store_driver(store);
     const ratoon_id run = finished_run(store);
-    support_write_file("late", run.bytes, sizeof run.bytes);
+    support_write_file(run_file, run.bytes, sizeof run.bytes);
     must(ratoon_lineage_delete(store, run, false, &deleted, &freed, &error), &error);
+    role_say_ready();
+    role_wait_for_end();
     ratoon__point_hook = die_behind_a_snapshot;
     (void)d->ops->snapshot_put(d, run, 2, "state", 5, &error);
+    return EXIT_SUCCESS; /* the snapshot was not taken */
 }
 
 START_TEST(test_R20_a_late_snapshot_does_not_outlive_a_deletion_and_a_crash)
 {
-    int ended = 0;
     uint64_t at = 0;
     ratoon_id run;
     ratoon_buffer bytes = {0};
     ratoon_error error;
-    ck_assert_int_eq(chdir(folder), 0);
+    char *run_file = support_path_join(folder, "late");
     create();
-    const pid_t late = fork();
-    if (late == 0) {
-        be_late();
-        _exit(0);
-    }
-    ck_assert_int_eq(waitpid(late, &ended, 0), late);
-    ck_assert(WIFEXITED(ended) && WEXITSTATUS(ended) == 0);
-    char *id = support_read_file("late", NULL);
+    role_process late = role_start("late", path, run_file);
+    ck_assert_int_eq(role_join(&late), 0);
+    char *id = support_read_file(run_file, NULL);
     memcpy(run.bytes, id, sizeof run.bytes);
     ratoon_store *store = open_store();
     ratoon__driver *d = ratoon__store_driver(store);
     ck_assert_int_eq(d->ops->snapshot_get(d, run, UINT64_MAX, &at, &bytes, &error),
                      RATOON_ERR_NOT_FOUND);
     ratoon_store_close(store);
-    ck_assert_int_eq(chdir("/"), 0);
     free(id);
+    free(run_file);
 }
 END_TEST
 
@@ -267,4 +266,7 @@ static Suite *suite(void)
     return s;
 }
 
-RATOON_TEST_MAIN(suite)
+int main(int argc, char **argv)
+{
+    return argc > 3 ? late_role(argv[2], argv[3]) : support_run_suite(suite());
+}
