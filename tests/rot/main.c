@@ -286,7 +286,7 @@ static uint8_t random_flip(harness *h)
 {
     static const uint8_t flips[] = {0x01, 0x80, 0xff, 0x10};
     const uint64_t dice = support_prng_below(&h->prng, 8);
-    return dice < 4 ? flips[dice] : (uint8_t)(1u << support_prng_below(&h->prng, 8));
+    return (uint8_t)(dice < 4 ? flips[dice] : 1u << support_prng_below(&h->prng, 8));
 }
 
 static void flip_byte(harness *h, uint64_t offset)
