@@ -302,7 +302,9 @@ ratoon_status ratoon__window_recover(ratoon__rocks *r, uint64_t *end, ratoon_err
         status = gather_lineages(&g, found_count(&g));
     }
     if (status == RATOON_OK) {
-        qsort(g.found.data, found_count(&g), sizeof(found), compare);
+        if (found_count(&g) > 0) {
+            qsort(g.found.data, found_count(&g), sizeof(found), compare);
+        }
         settle(&g, end);
     }
     ratoon__buf_free(&g.found);

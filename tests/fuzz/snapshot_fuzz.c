@@ -6,6 +6,7 @@
 /* One event of every kind about a run, for a stage that is there and for one that is not. */
 static void fold_each(const ratoon__lineage *l, const ratoon__run *r)
 {
+    static const uint32_t rerun_set[] = {0};
     for (uint32_t type = 1; type <= 18; type++) {
         ratoon__event e = {.type = (ratoon__event_type)type, .run = r->fixed->id};
         const ratoon__value_ref value = support_value("k", "v");
@@ -21,7 +22,7 @@ static void fold_each(const ratoon__lineage *l, const ratoon__run *r)
                                                 .requested_stage = -1,
                                                 .effective_stage = -1,
                                                 .until = -1,
-                                                .rerun_set = (const uint32_t[]){0},
+                                                .rerun_set = rerun_set,
                                                 .rerun_set_count = 1,
                                                 .pipeline = r->pipeline};
             break;

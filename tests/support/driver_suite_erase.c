@@ -286,8 +286,10 @@ static void check_heads(uint32_t after, uint64_t before, size_t count, const uin
     ck_assert_msg(d->ops->heads(d, from, before, collect_head, &h, &error) == RATOON_OK, "%s",
                   error.message);
     ck_assert_uint_eq(h.count, count);
-    ck_assert_mem_eq(h.lineages, lineages, count * sizeof *lineages);
-    ck_assert_mem_eq(h.numbers, numbers, count * sizeof *numbers);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_eq(h.lineages[i], lineages[i]);
+        ck_assert_uint_eq(h.numbers[i], numbers[i]);
+    }
 }
 
 /* Lineages 1, 2, 3 have 5, 3, 2 commits at positions 1-5, 6-8, 9-10. */
