@@ -584,10 +584,11 @@ typedef struct ratoon_async ratoon_async;
 /* ctx: as submitted. status: as ratoon_run_apply() returns it. error: says more, lent for the call;
  * NULL with RATOON_OK.
  * A callback must be short: the next ones wait for it, and without `notify` so do the next changes
- * that were submitted to any queue of the store. It may read from the store. It may submit: in
- * place of the request that it is called for, one can always be submitted to the same queue.
- * Without `notify` it must not call a function that makes a change and waits for it (USAGE), nor
- * close the store. */
+ * of the store, those that other threads wait for included: then it must not wait for a lock that
+ * is held while a change is made. It may read from the store. It may submit: in place of the
+ * request that it is called for, one can always be submitted to the same queue. Without `notify` it
+ * must not call a function that makes a change and waits for it (USAGE). It must never close the
+ * store. */
 typedef void (*ratoon_done_fn)(void *ctx, ratoon_status status, const ratoon_error *error);
 
 typedef struct ratoon_async_options {
@@ -641,8 +642,9 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_async_drain(ratoon_async *async,
 /* Closes the queue: submissions are refused from now on (CLOSED), also those that callbacks make
  * and those that wait for room; what is in flight is carried out and called back for, as by
  * ratoon_async_drain(); then the handle is gone. No other thread may be about to call anything on
- * it. NULL is fine. USAGE in a callback; then nothing was closed. ratoon_store_close() does the
- * same for every queue that is open. Since 0.1. */
+ * it; those that wait for room in it, or drain it, by then are waited for. NULL is fine. USAGE in a
+ * callback; then nothing was closed. ratoon_store_close() does the same for every queue that is
+ * open. Since 0.1. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_async_close(ratoon_async *async,
                                                             ratoon_error *error);
 

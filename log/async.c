@@ -382,6 +382,14 @@ bool ratoon__async_waits_for_room(ratoon_async *a)
     return waits;
 }
 
+uint32_t ratoon__async_waiting(ratoon_async *a)
+{
+    pthread_mutex_lock(&a->lock);
+    const uint32_t waiting = a->waiting;
+    pthread_mutex_unlock(&a->lock);
+    return waiting;
+}
+
 /* ---- opening and closing ---- */
 
 ratoon_status ratoon_async_open(ratoon_store *store, const ratoon_async_options *options,
@@ -443,6 +451,9 @@ static void drain(ratoon_async *a, bool close)
         a->waiting++;
         pthread_cond_wait(&a->changed, &a->lock);
         a->waiting--;
+    }
+    if (a->waiting > 0) { /* who closes waits for this thread to be gone */
+        pthread_cond_broadcast(&a->changed);
     }
     pthread_mutex_unlock(&a->lock);
 }

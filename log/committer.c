@@ -422,8 +422,11 @@ static void error_keep(ratoon__request *r)
 static void group_out_of_memory(ratoon__request *list)
 {
     for (ratoon__request *r = list; r != NULL; r = r->next) {
-        r->status =
-            ratoon__fail(r->async == NULL ? r->error : NULL, RATOON_ERR_NO_MEMORY, "out of memory");
+        if (r->async != NULL) { /* what it was refused with before it had to be decided again */
+            free(r->error);
+            r->error = NULL;
+        }
+        r->status = ratoon__fail(r->error, RATOON_ERR_NO_MEMORY, "out of memory");
         r->settled = true;
     }
 }

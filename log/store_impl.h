@@ -187,6 +187,7 @@ ratoon_status ratoon__async_may_wait(const ratoon_store *s, ratoon_error *error)
 /* The thread of the queues gets the role. */
 void ratoon__async_give_role(ratoon_store *s);
 bool ratoon__async_waits_for_room(ratoon_async *a); /* some thread */
+uint32_t ratoon__async_waiting(ratoon_async *a);    /* threads, for whatever */
 /* Ends all queues: what is in flight is answered; then no thread is left. */
 void ratoon__async_close_all(ratoon_store *s);
 

@@ -859,6 +859,49 @@ START_TEST(test_L11_async_closing_ends_the_wait_for_room)
 }
 END_TEST
 
+enum { DRAINERS = 8, CLOSINGS = 25 };
+
+static void *drain_queue(void *ctx)
+{
+    ratoon_error error;
+    must(ratoon_async_drain(ctx, &error), &error);
+    return NULL;
+}
+
+static int all_wait(void *ctx)
+{
+    return ratoon__async_waiting(queue) == *(const uint32_t *)ctx;
+}
+
+/* Whoever is woken first by the last answer: those who drain are gone before who closes is. */
+START_TEST(test_L11_async_closing_outlasts_those_who_drain)
+{
+    open_store(IN_MEMORY, RATOON_DURABILITY_SYNC);
+    for (unsigned i = 0; i < CLOSINGS; i++) {
+        pthread_t threads[DRAINERS + 1];
+        request one = {.calls = 0};
+        ratoon_created run = create();
+        open_queue(0, false);
+        start_op(&one, 0);
+        hold(true);
+        must(submit(&one, &run), &one.error);
+        for (uint32_t k = 0; k <= DRAINERS; k++) {
+            ck_assert_int_eq(
+                pthread_create(&threads[k], NULL, k < DRAINERS ? drain_queue : close_queue, queue),
+                0);
+            const uint32_t waiting = k + 1;
+            ck_assert(support_wait_until(all_wait, (void *)(uintptr_t)&waiting, WAIT_MS));
+        }
+        hold(false);
+        for (uint32_t k = 0; k <= DRAINERS; k++) {
+            pthread_join(threads[k], NULL);
+        }
+        ck_assert_uint_eq(one.calls, 1);
+        ck_assert_int_eq(one.status, RATOON_OK);
+    }
+}
+END_TEST
+
 static Suite *async_suite(void)
 {
     Suite *s = suite_create("async");
@@ -880,6 +923,7 @@ static Suite *async_suite(void)
     tcase_add_loop_test(t, test_L11_async_callbacks_come_where_they_are_dispatched, 0, KINDS);
     tcase_add_loop_test(t, test_L11_async_closing_the_store_answers_everything, 0, 2 * KINDS);
     tcase_add_test(t, test_L11_async_closing_ends_the_wait_for_room);
+    tcase_add_test(t, test_L11_async_closing_outlasts_those_who_drain);
     suite_add_tcase(s, t);
     return s;
 }
