@@ -934,7 +934,8 @@ RATOON_API void ratoon_feed_close(ratoon_feed *feed);
 
 /* Verifies the whole store, or the lineage of one run (run not all zero): digest chains, numbering,
  * feed, values, captured files, derived rows, projections from snapshots against rebuilt ones (S07,
- * Q01). *problems: how many; the report as JSON. Free the buffer. */
+ * Q01). *problems: how many; the report as JSON. Free the buffer. IO, NO_MEMORY: something could
+ * not be looked at, which is no problem of the store's; there is no report then. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_verify(ratoon_store *store, ratoon_id run,
                                                        ratoon_buffer *json, size_t *problems,
                                                        ratoon_error *error);

@@ -15,10 +15,16 @@ static bool first_is_mark(void *ctx, uint64_t position, ratoon_id lineage, uint6
     return false;
 }
 
-bool ratoon__is_erased(ratoon_store *store, ratoon_id lineage)
+ratoon_status ratoon__erased_check(ratoon_store *store, ratoon_id lineage, bool *erased,
+                                   ratoon_error *error)
 {
     ratoon__driver *d = ratoon__store_driver(store);
+    *erased = false;
+    return d->ops->read(d, lineage, 0, true, false, first_is_mark, erased, error);
+}
+
+bool ratoon__is_erased(ratoon_store *store, ratoon_id lineage)
+{
     bool erased = false;
-    return d->ops->read(d, lineage, 0, true, false, first_is_mark, &erased, NULL) == RATOON_OK &&
-           erased;
+    return ratoon__erased_check(store, lineage, &erased, NULL) == RATOON_OK && erased;
 }

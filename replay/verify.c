@@ -28,6 +28,16 @@ void ratoon__problem(ratoon__report *r, ratoon_id lineage, uint64_t commit, cons
     ratoon__buf_free(&text);
 }
 
+bool ratoon__report_unseen(ratoon__report *r, ratoon_status status, const ratoon_error *why)
+{
+    const bool unseen = status == RATOON_ERR_NO_MEMORY || status == RATOON_ERR_IO;
+    if (unseen && r->unseen == RATOON_OK) {
+        r->unseen = status;
+        r->unseen_why = why != NULL ? *why : (ratoon_error){0};
+    }
+    return unseen;
+}
+
 void ratoon__sum_add(ratoon__sum *s, const void *data, size_t size)
 {
     ratoon_digest d;
@@ -133,14 +143,20 @@ static ratoon_status verify_all(ratoon__report *r, ratoon_id only, ratoon_error 
         if (status == RATOON_OK) {
             status = ratoon__verify_rows(r, &rows, error);
         }
-        ratoon_error why;
+        ratoon_error why = {0};
         const ratoon_status secret =
             status == RATOON_OK ? ratoon__store_secret_check(r->store, &why) : RATOON_OK;
-        if (secret != RATOON_OK && !ratoon__report_short(r, secret)) {
+        if (secret != RATOON_OK && !ratoon__report_unseen(r, secret, &why)) {
             ratoon__problem(r, only, 0, "file", "%s", why.message);
         }
     }
-    if (status == RATOON_ERR_NO_MEMORY || (status == RATOON_OK && r->no_memory)) {
+    if (status == RATOON_OK || status == r->unseen) {
+        status = r->unseen;
+        if (status != RATOON_OK && error != NULL) {
+            *error = r->unseen_why;
+        }
+    }
+    if (status == RATOON_ERR_NO_MEMORY) {
         status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory verifying the store");
     }
     return status;

@@ -18,7 +18,8 @@ typedef struct ratoon__report {
     uint64_t erased;          /* commits that marks of deleted lineages stand for (R20) */
     uint64_t marks_end;       /* behind the last of these marks in the feed */
     ratoon__seal_check *seal; /* NULL: none */
-    bool no_memory;           /* something could not be looked at: what was found may be none */
+    ratoon_status unseen;     /* something could not be looked at: what was found may be none */
+    ratoon_error unseen_why;
 } ratoon__report;
 
 /* Adds one to an array of problems or notices, unless that is full. */
@@ -28,13 +29,10 @@ void ratoon__finding(json_t *array, ratoon_id lineage, uint64_t commit, const ch
 void ratoon__problem(ratoon__report *r, ratoon_id lineage, uint64_t commit, const char *kind,
                      const char *format, ...);
 
-/* Whether a step only failed for want of memory: that is no problem of the store's, and the
- * verification fails. */
-static inline bool ratoon__report_short(ratoon__report *r, ratoon_status status)
-{
-    r->no_memory = r->no_memory || status == RATOON_ERR_NO_MEMORY;
-    return status == RATOON_ERR_NO_MEMORY;
-}
+/* Whether a step only failed to look, for want of memory or by an I/O error, which may be gone
+ * another time: that is no problem of the store's, and the verification fails. why: NULL if the
+ * status can't be IO. */
+bool ratoon__report_unseen(ratoon__report *r, ratoon_status status, const ratoon_error *why);
 
 /* Sum that is the same for the same set of things in whatever order. */
 typedef struct ratoon__sum {

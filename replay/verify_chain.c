@@ -53,10 +53,11 @@ static void snapshots_load(walk *w, ratoon_id lineage)
     while (number > 0 && w->snapshots_count < SNAPSHOTS_MAX) {
         stored_snapshot *s = &w->snapshots[w->snapshots_count];
         s->bytes = (ratoon_buffer){0};
+        ratoon_error why = {0};
         const ratoon_status status =
-            w->driver->ops->snapshot_get(w->driver, lineage, number, &s->at, &s->bytes, NULL);
+            w->driver->ops->snapshot_get(w->driver, lineage, number, &s->at, &s->bytes, &why);
         if (status != RATOON_OK) {
-            (void)ratoon__report_short(w->report, status);
+            (void)ratoon__report_unseen(w->report, status, &why);
             return;
         }
         w->snapshots_count++;
@@ -68,8 +69,9 @@ static ratoon_pipeline *resolve(void *ctx, ratoon_digest digest)
 {
     ratoon__report *r = ctx;
     ratoon_pipeline *p = NULL;
-    const ratoon_status status = ratoon__store_definition(r->store, &digest, &p, NULL);
-    (void)ratoon__report_short(r, status);
+    ratoon_error why = {0};
+    const ratoon_status status = ratoon__store_definition(r->store, &digest, &p, &why);
+    (void)ratoon__report_unseen(r, status, &why);
     return status == RATOON_OK ? p : NULL;
 }
 
@@ -85,7 +87,7 @@ static void snapshot_compare(walk *w)
         ratoon_error why = {0};
         const ratoon_status status = ratoon__snapshot_decode(s->bytes.data, s->bytes.size, resolve,
                                                              w->report, &served, &why);
-        if (ratoon__report_short(w->report, status)) {
+        if (ratoon__report_unseen(w->report, status, &why)) {
             return;
         }
         if (status != RATOON_OK) {
@@ -108,7 +110,7 @@ static bool is_value(walk *w, const void *data, size_t size, const ratoon_digest
 {
     ratoon_digest digest;
     const ratoon_status status = ratoon__sha256(data, size, &digest);
-    return ratoon__report_short(w->report, status) ||
+    return ratoon__report_unseen(w->report, status, NULL) ||
            (status == RATOON_OK && ratoon__digest_equal(&digest, expected));
 }
 
@@ -116,8 +118,9 @@ static void value_check(walk *w, const ratoon__commit *c, const ratoon__value_re
 {
     if (v->data == NULL && v->size > 0) {
         ratoon_buffer bytes = {0};
-        ratoon_status status = w->driver->ops->value_get(w->driver, &v->digest, &bytes, NULL);
-        if (ratoon__report_short(w->report, status)) {
+        ratoon_error why = {0};
+        ratoon_status status = w->driver->ops->value_get(w->driver, &v->digest, &bytes, &why);
+        if (ratoon__report_unseen(w->report, status, &why)) {
             return;
         }
         if (status != RATOON_OK) {
@@ -187,8 +190,13 @@ static void events_check(walk *w, const ratoon__commit *c)
 /* Values of a lineage that is deleted while it is looked at vanish under it. */
 static void pass_over_deleted(walk *w)
 {
-    if (w->deleted || w->report->count == w->before ||
-        !ratoon__is_erased(w->report->store, w->id)) {
+    bool erased = false;
+    ratoon_error why = {0};
+    if (w->deleted || w->report->count == w->before) {
+        return;
+    }
+    const ratoon_status status = ratoon__erased_check(w->report->store, w->id, &erased, &why);
+    if (ratoon__report_unseen(w->report, status, &why) || status != RATOON_OK || !erased) {
         return;
     }
     w->report->count = w->before;
@@ -307,7 +315,7 @@ static void commit_fold(walk *w, const ratoon__commit *c, const ratoon_digest *d
         return;
     }
     const ratoon_status status = ratoon__fold(w->lineage, c, digest, &next, &why);
-    if (ratoon__report_short(w->report, status)) {
+    if (ratoon__report_unseen(w->report, status, &why)) {
         w->broken = true;
         return;
     }
@@ -341,8 +349,8 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
     w->report->commits++;
     w->status = ratoon__sha256(data, size, &digest);
     ratoon_status status = ratoon__store_decode(w->report->store, data, size, &arena, &c, &why);
-    if (w->status != RATOON_OK || ratoon__report_short(w->report, status)) {
-        w->status = RATOON_ERR_NO_MEMORY;
+    if (w->status != RATOON_OK || ratoon__report_unseen(w->report, status, &why)) {
+        w->status = w->status != RATOON_OK ? RATOON_ERR_NO_MEMORY : status;
     } else if (status != RATOON_OK) {
         ratoon__problem(w->report, lineage, number, "decode", "commit %U can't be decoded: %s",
                         number, why.message);

@@ -93,7 +93,10 @@ ratoon_status ratoon__verify_feed(ratoon__report *r, const ratoon__sum *seen, ra
     }
     uint64_t erased_since = 0;
     if (status == RATOON_OK || status == RATOON_ERR_TIMED_OUT) {
-        (void)d->ops->tail(d, r->feed_end, 0, count_erased, &erased_since, NULL);
+        ratoon_error unread = {0};
+        const ratoon_status since =
+            d->ops->tail(d, r->feed_end, 0, count_erased, &erased_since, &unread);
+        (void)ratoon__report_unseen(r, since, &unread);
         check_holes(r, &w, erased_since);
     }
     if (erased_since > 0 && (status == RATOON_OK || status == RATOON_ERR_TIMED_OUT)) {
@@ -152,14 +155,29 @@ ratoon_status ratoon__verify_values(ratoon__report *r, ratoon_error *error)
 
 /* ---- captured output (E07) ---- */
 
+/* Whether the system could not look, which says nothing about the file. */
+static bool is_unseen(ratoon__report *r, const char *path, int reason)
+{
+    ratoon_error why = {0};
+    return (reason == EIO || reason == EMFILE || reason == ENFILE || reason == ENOMEM) &&
+           ratoon__report_unseen(r,
+                                 ratoon__fail(&why, RATOON_ERR_IO,
+                                              "captured output %s can't be read: %s", path,
+                                              strerror(reason)),
+                                 &why);
+}
+
 static void file_check(ratoon__report *r, const ratoon__commit *c, const char *path, uint64_t size,
                        const ratoon_digest *expected)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
-        ratoon__problem(r, c->lineage, c->number, "file", "captured output %s: %s", path,
-                        strerror(errno));
+        const int reason = errno;
+        if (!is_unseen(r, path, reason)) {
+            ratoon__problem(r, c->lineage, c->number, "file", "captured output %s: %s", path,
+                            strerror(reason));
+        }
         if (fd >= 0) {
             close(fd);
         }
@@ -171,9 +189,13 @@ static void file_check(ratoon__report *r, const ratoon__commit *c, const char *p
     while (stream != NULL && (got = read(fd, block, sizeof block)) > 0) {
         ratoon__sha256_add(stream, block, (size_t)got);
     }
+    const int reason = errno;
     close(fd);
     ratoon_digest found = {{0}};
     bool good = stream != NULL && ratoon__sha256_end(stream, &found) == RATOON_OK && got == 0;
+    if (got < 0 && is_unseen(r, path, reason)) {
+        return;
+    }
     if ((uint64_t)st.st_size != size) {
         ratoon__problem(r, c->lineage, c->number, "file",
                         "captured output %s has %U bytes and had %U", path, (uint64_t)st.st_size,

@@ -220,7 +220,9 @@ static bool name_lineage(void *ctx, ratoon_id lineage, uint64_t number, const ra
         return false;
     }
     /* From the log alone. What can't be folded has been reported. */
-    if (ratoon__store_fold_from(n->report->store, &l, 0, NULL) == RATOON_OK && !l->deleted) {
+    ratoon_error why = {0};
+    const ratoon_status status = ratoon__store_fold_from(n->report->store, &l, 0, &why);
+    if (!ratoon__report_unseen(n->report, status, &why) && status == RATOON_OK && !l->deleted) {
         for (uint32_t i = 0; i < l->runs_count && n->status == RATOON_OK; i++) {
             name_run(n, l->runs[i]);
         }
@@ -237,7 +239,8 @@ static ratoon_status name_runs(ratoon__report *r, uint64_t listed, uint64_t logg
     ratoon_error why = {0};
     ratoon_status status = d->ops->heads(d, (ratoon_id){{0}}, r->feed_end, name_lineage, &n, &why);
     /* A store that takes no appends has no heads to show. */
-    if (n.status != RATOON_OK || n.named > 0 || r->broken > 0) {
+    if (ratoon__report_unseen(r, status, &why) || n.status != RATOON_OK || n.named > 0 ||
+        r->broken > 0) {
         return n.status; /* the runs of a broken lineage are in the lists, and not in the sum */
     }
     ratoon__problem(r, (ratoon_id){{0}}, 0, "derived",

@@ -47,7 +47,13 @@ static void notice(ratoon__report *r, ratoon_id lineage, uint64_t commit, const 
 static void report_missing(ratoon__report *r)
 {
     const ratoon__seal_leaf *leaf = &r->seal->leaf;
-    if (ratoon__is_erased(r->store, leaf->lineage)) {
+    bool erased = false;
+    ratoon_error why = {0};
+    const ratoon_status status = ratoon__erased_check(r->store, leaf->lineage, &erased, &why);
+    if (ratoon__report_unseen(r, status, &why)) {
+        return;
+    }
+    if (status == RATOON_OK && erased) {
         notice(r, leaf->lineage, 0, "deleted", "the lineage is being deleted just now");
         return;
     }
