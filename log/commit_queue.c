@@ -277,9 +277,9 @@ bool ratoon__commit_submit(ratoon_store *s, ratoon__request *r)
 static void turn_begin(ratoon__request *r)
 {
     uint32_t turn = atomic_load(&r->turn);
-    while (turn != RATOON__TURN_DONE &&
-           !atomic_compare_exchange_weak(&r->turn, &turn, RATOON__TURN_AWAKE)) {
-        continue;
+    bool set = false;
+    while (turn != RATOON__TURN_DONE && !set) {
+        set = atomic_compare_exchange_weak(&r->turn, &turn, RATOON__TURN_AWAKE);
     }
 }
 

@@ -219,6 +219,9 @@ ratoon_status ratoon_doc_explain(ratoon_store *store, ratoon_id run, const char 
         status = ratoon__no_such_stage(r->pipeline, stage, error);
     } else {
         status = ratoon__explain(l, r, (uint32_t)index, &arena, &e);
+        if (status == RATOON_ERR_NO_MEMORY) {
+            status = ratoon__fail(error, status, "out of memory explaining a stage");
+        }
     }
     if (status == RATOON_OK) {
         json_t *because = json_array();

@@ -67,7 +67,7 @@ static ratoon_status create(ratoon_created *run, ratoon_error *error)
     return create_with(NULL, run, error);
 }
 
-static void limit(int resource, rlim_t value, struct rlimit *before)
+static void limit(__rlimit_resource_t resource, rlim_t value, struct rlimit *before)
 {
     ck_assert_int_eq(getrlimit(resource, before), 0);
     const struct rlimit less = {.rlim_cur = value, .rlim_max = before->rlim_max};

@@ -130,7 +130,7 @@ void sim_note(const char *format, ...)
         return;
     }
     char *line = lines[lines_count++ % LINES];
-    int used = snprintf(line, LINE_SIZE, "%10.3f %3d %-8s ", (double)(sim_now_ns / SIM_US) / 1000,
+    int used = snprintf(line, LINE_SIZE, "%10.3f %3d %-8s ", (double)sim_now_ns / SIM_US / 1000,
                         current != NULL && current->proc != NULL ? current->proc->pid : 0,
                         current != NULL ? current->name : "-");
     va_list args;
@@ -156,7 +156,7 @@ void sim_fail(const char *rule, const char *format, ...)
         }
     }
     fprintf(output, "FAILED %s: %s\nseed %llu at %.3f ms, by process %d (%s)\n", rule, message,
-            (unsigned long long)seed_of_world, (double)(sim_now_ns / SIM_US) / 1000,
+            (unsigned long long)seed_of_world, (double)sim_now_ns / SIM_US / 1000,
             current != NULL && current->proc != NULL ? current->proc->pid : 0,
             current != NULL && current->proc != NULL ? current->proc->what : "the world");
     fflush(output);

@@ -380,7 +380,7 @@ static void note_end(log_stage *s, ratoon_stage_status status)
     for (; s->ended_count <= s->attempt; s->ended_count++) {
         s->ended[s->ended_count] = 0;
     }
-    s->ended[s->attempt] = status;
+    s->ended[s->attempt] = (uint8_t)status;
 }
 
 /* A06: no time-out comes before its time. */

@@ -350,7 +350,7 @@ int runner__process_start(uv_loop_t *loop, const runner__process_spec *spec, run
     }
     plan(s);
     sim_note("stage process %d: %s %u %s, exit %d after %u x %.1f ms", s->number, s->name,
-             s->attempt, s->item, s->exit_code, s->left + 1, (double)(s->step_ns / SIM_US) / 1000);
+             s->attempt, s->item, s->exit_code, s->left + 1, (double)s->step_ns / SIM_US / 1000);
     s->unlocked = me->unlocked;
     if (!me->unlocked) { /* one without its lock is fenced off the log, which it learns late */
         sim_log_check_process(s->run, s->name, s->attempt, s->item);
