@@ -43,7 +43,7 @@ static ratoon_pipeline *plain, *scoped;
 
 static const ratoon__driver_ops *real_ops;
 static ratoon__driver_ops hooked_ops;
-static atomic_uint gate;    /* the next group waits until so many requests are queued behind it */
+static atomic_uint gate;    /* the next group waits until so many are in it or queued behind it */
 static atomic_uint intrude; /* before the next group of several, somebody appends so many commits */
 static atomic_uint fail_every, groups;
 static ratoon_id intruded;
@@ -66,7 +66,8 @@ static ratoon_status hooked_append(ratoon__driver *d, ratoon__append *appends, s
                                    bool sync, ratoon_error *error)
 {
     unsigned wanted = atomic_exchange(&gate, 0);
-    if (wanted > 0) {
+    if (wanted > count) {
+        wanted -= (unsigned)count;
         ck_assert(support_wait_until(queue_is_full, &wanted, WAIT_MS));
     }
     for (unsigned n = count > 1 ? atomic_exchange(&intrude, 0) : 0; n > 0; n--) {
@@ -204,7 +205,7 @@ static void *note(void *ctx)
 /* Has `count` threads annotate the run; the last ones in one group. */
 static void note_together(noter *noters, unsigned count, ratoon_id run)
 {
-    gate = count - 1;
+    gate = count;
     for (unsigned i = 0; i < count; i++) {
         noters[i] = (noter){.run = run, .status = RATOON_ERR_IO};
         ck_assert_int_eq(pthread_create(&noters[i].thread, NULL, note, &noters[i]), 0);
@@ -254,7 +255,7 @@ START_TEST(test_L11_committer_failed_group_is_nowhere)
         ck_assert(noters[i].status == RATOON_OK || noters[i].status == RATOON_ERR_IO);
         good += noters[i].status == RATOON_OK;
     }
-    ck_assert_uint_eq(good, 1);
+    ck_assert_uint_ge(good, 1); /* those of the first group, whoever got into it */
     expect_notes(run.run, good);
     expect_sound(&run.run, 1);
     ck_assert_int_eq(ratoon_run_annotate(store, run.run, "and on", NULL), RATOON_OK);
