@@ -4,16 +4,20 @@
  * Families (keys in bytes, integers big-endian so that they sort, unless said otherwise):
  *   commits  lineage 16, number u64            -> position u64 little-endian, then the commit
  *   values   SHA-256                           -> the value's bytes (blob files)
- *   feed     position u64                      -> key in `commits` of each commit from there on;
- * see rocksdb_window.c default  everything derived, by a first byte: 'r' run 16 -> run row
- * (rocksdb_rows.c) 't' ~created u64, ~run                   -> nothing: index by time 's' status
- * u8, ~created, ~run            -> index by status 'j' subject, 0, ~created, ~run           ->
- * index by subject 'p' pipeline, 0, ~created, ~run          -> index by pipeline 'c' name -> run
- * that holds the claim 'n' lineage 16, number u64               -> snapshot (a blob where it is
- * large) 'm'                                      -> u64: position that runs and claims are true
- * for One family for all that is derived, because each family makes opening 4-5 ms slower: 50 ms
- * with the eleven that one per index would make, 25 ms with these, measured. There is none for
- * heads: the last commit of a lineage is one seek, and those in use are in memory.
+ *   feed     position u64                      -> key in `commits` of each commit from there on
+ *                                                 (rocksdb_window.c)
+ *   default  everything derived, by a first byte:
+ *     'r' run 16                               -> run row (rocksdb_rows.c)
+ *     't' ~created u64, ~run                   -> nothing: index by time
+ *     's' status u8, ~created, ~run            -> index by status
+ *     'j' subject, 0, ~created, ~run           -> index by subject
+ *     'p' pipeline, 0, ~created, ~run          -> index by pipeline
+ *     'c' name                                 -> run that holds the claim
+ *     'n' lineage 16, number u64               -> snapshot (a blob where it is large)
+ *     'm'                                      -> u64: position that runs and claims are true for
+ * One family for all that is derived, because each family makes opening 4-5 ms slower: 50 ms with
+ * the eleven that one per index would make, 25 ms with these, measured. There is none for heads:
+ * the last commit of a lineage is one seek, and those in use are in memory.
  *
  * Order of locks: writer, flush, state. `state` is held for moments only, never over I/O. */
 #ifndef RATOON_LOG_ROCKSDB_IMPL_H
