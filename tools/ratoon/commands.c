@@ -238,8 +238,8 @@ const command commands[] = {
      false},
     {"delete", "RUN", "delete a run with its history, for good",
      "A run that has branches, or is one, is deleted only with its whole lineage (--lineage), and "
-     "none while any run of it is active. One mark stays in the log: when, by whom and how much was "
-     "deleted. Values that nothing else uses and captured output go too.",
+     "none while any run of it is active. One mark stays in the log: when, by whom and how much "
+     "was deleted. Values that nothing else uses and captured output go too.",
      delete_options, command_delete, false},
     {"prune", "", "delete lineages that ended long ago",
      "Lineages with an active run, or of which the newest run is suspended, are kept.",
