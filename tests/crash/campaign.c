@@ -2,6 +2,7 @@
  *   store_crash --folder DIR [--seed N] [--kills N] [--seconds N] [--share I/N] [--trace]
  * Prints a line "point NAME reached killed" for each point, and "done KILLS ROUNDS". */
 #include "tests/crash/crash.h"
+#include "tests/support/limit.h"
 #include "tests/support/small_buffers.h"
 
 #include <errno.h>
@@ -279,6 +280,7 @@ static void run_children(campaign *c, child *kids, size_t count, const uint64_t 
     }
     (void)fcntl(fds[0], F_SETPIPE_SZ, 1 << 20);
     const uint64_t began = now_ms();
+    support_limit limit = support_limit_new(HANG_MS, began);
     size_t started = 0;
     unsigned ready = 0;
     bool open = true, timed = false;
@@ -306,7 +308,7 @@ static void run_children(campaign *c, child *kids, size_t count, const uint64_t 
         }
         (void)poll(&p, 1, 1);
         open = take(c, fds[0], &ready);
-        if (now > began + HANG_MS) {
+        if (support_limit_over(&limit, now)) {
             give_up(c, "a worker hangs; it is left for you to look at");
         }
     }
@@ -355,7 +357,7 @@ static void check(campaign *c, const char *store, crash_model *model)
                                    .model = model,
                                    .out = fds[1],
                                    .full = c->rounds % FULL_EVERY == 0};
-        alarm(HANG_MS / 1000);
+        support_limit_life(HANG_MS / 1000);
         _exit(crash_check_main(&check));
     }
     close(fds[1]);
@@ -368,7 +370,11 @@ static void check(campaign *c, const char *store, crash_model *model)
     close(fds[0]);
     int status = 0;
     if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        give_up(c, "what the processes left is not as it should be");
+        char why[128];
+        snprintf(why, sizeof why, "what the processes left is not as it should be (%s %d)",
+                 WIFSIGNALED(status) ? "looking at it ended with signal" : "code",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        give_up(c, why);
     }
     for (size_t i = 0; i < model->lineages_count; i++) {
         model->lineages[i].may_be = false;

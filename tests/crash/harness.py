@@ -21,6 +21,32 @@ def build_folder():
     return os.path.abspath(folder)
 
 
+class Limit:
+    """A limit of time that leaves out what nobody could look at, because all was stopped: a step
+    counts for a second at most (as tests/support/limit.h)."""
+
+    STEP_S = 1
+
+    def __init__(self, seconds):
+        self.left = seconds
+        self.seen = time.monotonic()
+
+    def over(self):
+        now = time.monotonic()
+        self.left -= min(now - self.seen, self.STEP_S)
+        self.seen = now
+        return self.left <= 0
+
+    def communicate(self, process):
+        """What the process says until its end; TimeoutExpired where it has none."""
+        while True:
+            try:
+                return process.communicate(timeout=self.STEP_S / 2)
+            except subprocess.TimeoutExpired:
+                if self.over():
+                    raise
+
+
 def run_shares(program, work, shares, arguments):
     """Runs the program once for each share, in a folder of its own below `work`; the first that
     fails ends the others. Gives the lines that they say, and whether all went well."""

@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 
+from harness import Limit
+
 PIPELINE = """pipeline: p
 stages:
   - {name: first, run: [./stage.sh], produces: [list]}
@@ -103,9 +105,9 @@ class Round:
         return found
 
     def wait_none(self):
-        end = time.monotonic() + WAIT_S
+        limit = Limit(WAIT_S)
         while left := self.processes():
-            if time.monotonic() > end:
+            if limit.over():
                 raise Wrong(f"processes are left: {left}")
             time.sleep(0.01)
 
@@ -133,7 +135,7 @@ class Round:
 
     def ask(self, *arguments, codes=(0,)):
         process = self.start(arguments)
-        out, err = process.communicate(timeout=2 * WAIT_S)
+        out, err = Limit(2 * WAIT_S).communicate(process)
         if process.returncode not in codes:
             raise Wrong(f"ratoon {' '.join(arguments)}: {process.returncode}: {err}")
         return out
@@ -155,7 +157,7 @@ class Round:
                 except ProcessLookupError:
                     pass
         try:
-            process.communicate(timeout=WAIT_S)
+            Limit(WAIT_S).communicate(process)
         except subprocess.TimeoutExpired:
             process.kill()
             raise Wrong(f"`ratoon {' '.join(arguments)}` hangs with {self.processes()}") from None

@@ -1,6 +1,7 @@
 /* A disk that fills up and gets room again: appends are refused, nothing acknowledged is lost, what
  * is there can be read all the time, and it goes on once there is room. */
 #include "tests/iofault/iofault.h"
+#include "tests/support/limit.h"
 #include "tests/support/role.h"
 #include "tests/support/support.h"
 
@@ -20,6 +21,7 @@ enum {
     DISK_MB = 64, /* of the one that is mounted */
     VALUE = 400 << 10,
     APPENDS_MAX = 1000,
+    HANG_S = 240,
 };
 
 static char value[VALUE];
@@ -183,7 +185,7 @@ static bool in_process(const iofault *io, const char *name,
     if (pid == 0) {
         static trial t;
         prng = support_prng_new(io->seed);
-        (void)alarm(240);
+        support_limit_life(HANG_S);
         iofault_prepare(io, false, &t);
         act(io, &t);
         _exit(0);

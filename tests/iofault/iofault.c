@@ -3,6 +3,7 @@
 #include "tests/iofault/iofault.h"
 
 #include "log/folder.h"
+#include "tests/support/limit.h"
 #include "tests/support/role.h"
 #include "tests/support/support.h"
 
@@ -263,7 +264,7 @@ static void trial_main(const teller *to, const iofault *io, const operation *op,
     fault_report report;
     iofault_prepare(io, op->crashed, &t);
     t.options.durability = op->mode;
-    (void)alarm(TRIAL_SECONDS_MAX);
+    support_limit_life(TRIAL_SECONDS_MAX);
     const unsigned descriptors = open_descriptors(before, sizeof before);
     if (!op->opens) {
         MUST_BE(to, trial_open(&t) == RATOON_OK, "can't be opened: %s", t.error.message);

@@ -5,6 +5,7 @@
 #include "log/store_impl.h"
 #include "tests/power/orphans.h"
 #include "tests/power/workload.h"
+#include "tests/support/limit.h"
 #include "tests/support/support.h"
 
 #include <errno.h>
@@ -325,7 +326,7 @@ static _Noreturn void child(const expect *e, const image_choice *c, const char *
                             const char *image, bool again, int out)
 {
     look l = {.e = e, .c = c, .out = out};
-    (void)alarm(LOOK_SECONDS_MAX);
+    support_limit_life(LOOK_SECONDS_MAX);
     for (size_t i = 0; i < e->stores_count; i++) {
         if (e->stores[i].making > c->moment) {
             continue;

@@ -4,6 +4,7 @@
  * of 64 MiB. --tears: cuts of a log, sampled; 0: every byte of its last 64 KiB. Prints "KIND
  * refused N damaged N named N same N", and what went unnoticed. */
 #include "tests/rot/rot.h"
+#include "tests/support/limit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -166,7 +167,7 @@ static void look_in_child(harness *h, const char *path, uint64_t limit, char *de
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
         (void)dup2(null, STDERR_FILENO); /* assertions of RocksDB and the like */
-        alarm(HANG_S);
+        support_limit_life(HANG_S);
         rot_look_at(path, limit, h->result);
         _exit(0);
     }
