@@ -27,10 +27,11 @@ typedef struct ratoon__seal_leaf {
 enum { RATOON__SEAL_LEAF_MAX = 36 + 1 + 20 + 1 + 64 + 1 };
 size_t ratoon__seal_leaf_format(const ratoon__seal_leaf *leaf, char line[RATOON__SEAL_LEAF_MAX]);
 
-typedef struct ratoon__seal { /* texts are lent by `text` */
-    ratoon_buffer text;       /* all of the file */
+enum { RATOON__SEAL_TIME = 28 }; /* "2024-01-31T23:59:59.123456Z" */
+typedef struct ratoon__seal {    /* texts are lent by `text` */
+    ratoon_buffer text;          /* all of the file */
     ratoon_buffer signature;
-    char time[64];
+    char time[RATOON__SEAL_TIME];
     uint64_t position, lineages;
     ratoon_digest root;
     ratoon__public_key key; /* that it says it was signed with */

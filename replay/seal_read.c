@@ -124,7 +124,7 @@ static const char *take_until(scanner *s, char end, size_t *size)
     return from;
 }
 
-/* Digits without a zero before them. */
+/* Digits without a zero before them; nothing that JSON's whole numbers can't hold. */
 static uint64_t take_number(scanner *s, char end)
 {
     size_t size;
@@ -135,6 +135,7 @@ static uint64_t take_number(scanner *s, char end)
         s->bad = text[i] < '0' || text[i] > '9';
         number = number * 10 + (uint64_t)(text[i] - '0');
     }
+    s->bad = s->bad || number > INT64_MAX;
     return s->bad ? 0 : number;
 }
 
@@ -174,6 +175,22 @@ static ratoon_id take_id(scanner *s, char end)
         s->bad = strcmp(text, again) != 0;
     }
     return id;
+}
+
+/* RFC 3339 with microseconds: it is shown, so nothing else may stand there. */
+static void take_time(scanner *s, char time[RATOON__SEAL_TIME], char end)
+{
+    static const char form[RATOON__SEAL_TIME] = "0000-00-00T00:00:00.000000Z";
+    size_t size;
+    const char *text = take_until(s, end, &size);
+    s->bad = s->bad || size != sizeof form - 1;
+    for (size_t i = 0; i < sizeof form - 1 && !s->bad; i++) {
+        s->bad = form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i];
+    }
+    if (!s->bad) {
+        memcpy(time, text, size);
+        time[size] = '\0';
+    }
 }
 
 /* ---- the text ---- */
@@ -242,11 +259,7 @@ ratoon_status ratoon__seal_parse(ratoon__seal *s, ratoon_error *error)
                             (uint32_t)RATOON__SEAL_FORMAT);
     }
     take(&scan, "time ");
-    const char *time = take_until(&scan, '\n', &size);
-    if (!scan.bad && size < sizeof s->time) {
-        memcpy(s->time, time, size);
-        s->time[size] = '\0';
-    }
+    take_time(&scan, s->time, '\n');
     take(&scan, "position ");
     s->position = take_number(&scan, '\n');
     take(&scan, "lineages ");

@@ -115,8 +115,33 @@ def session():
             yield bytes([1, len(does)]) + does + bytes([1, 1, 1, 0, bent, 16, 1, 9, 8, 7, 0, bent])
 
 
+def seal():
+    def text(leaves, time="2026-11-21T09:17:20.123456Z", position="7", end="\n"):
+        first = ["ratoon seal 1", f"time {time}", f"position {position}", f"lineages {len(leaves)}"]
+        first += ["root " + "e3" * 32, "key " + "66" * 32, "store-format 1", "writer ratoon 0.1", ""]
+        return "".join(line + end for line in first + leaves).encode()
+
+    def leaf(number, commit="6"):
+        return f"01a1fd65-5a54-7317-9136-{number:012x} {commit} " + "62" * 32
+
+    for count in (0, 1, 2, 3, 4, 5, 7, 8, 16, 33):
+        yield text([leaf(i) for i in range(count)])
+    yield text([leaf(2), leaf(1)])
+    yield text([leaf(1), leaf(1)])
+    for commit in ("0", "06", "-1", "9223372036854775807", "9999999999999999999", "18446744073709551616"):
+        yield text([leaf(1, commit)])
+        yield text([leaf(1)], position=commit)
+    yield text([leaf(1).upper()])
+    yield text([leaf(1)])[:-1]
+    yield text([leaf(1)], end="\r\n")
+    for time in ("", "x" * 70, "\x1b[2J", "2026-11-21 09:17:20.123456Z", "\u00e9"):
+        yield text([leaf(1)], time=time)
+    yield text([leaf(1)]).replace(b"time 2026", b"time \xff026")
+    yield text([leaf(1)]).replace(b"seal 1", b"seal 2")
+
+
 def main():
-    for target in (options, stage, keys, session):
+    for target in (options, stage, keys, session, seal):
         folder = os.path.join(sys.argv[1], target.__name__)
         os.makedirs(folder, exist_ok=True)
         for number, data in enumerate(target()):

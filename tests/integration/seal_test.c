@@ -581,6 +581,14 @@ START_TEST(test_Q02_a_signed_text_that_is_no_whole_seal_is_found)
     sign_changed(text, "root ", "root 0");
     check_bad_seal("t", "key.pub", "first lines");
 
+    /* Found by fuzzing: all of these were taken, and then told. */
+    sign_changed(text, "time 2", "time \x1b[2J2");
+    check_bad_seal("t", "key.pub", "first lines");
+    sign_changed(text, "time 2", "time \xff");
+    check_bad_seal("t", "key.pub", "first lines");
+    sign_changed(text, "position ", "position 999999999999999999");
+    check_bad_seal("t", "key.pub", "first lines");
+
     /* The same lineage twice. */
     char *twice = NULL;
     const char *leaves = strstr(text, "\n\n") + 2;
