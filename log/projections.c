@@ -204,11 +204,9 @@ static ratoon_pipeline *resolve(void *ctx, ratoon_digest digest)
     return ratoon__definition_load(r->store, r->driver, &digest, &p, NULL) == RATOON_OK ? p : NULL;
 }
 
-/* The newest snapshot at or before commit `number`, else an empty projection. A snapshot that can't
- * be read is passed over: it is derived, the log has it all. */
-static ratoon_status from_snapshot(ratoon_store *s, ratoon__driver *d, ratoon_id root,
-                                   uint64_t number, ratoon__lineage **out, size_t *size,
-                                   ratoon_error *error)
+ratoon_status ratoon__projection_from_snapshot(ratoon_store *s, ratoon__driver *d, ratoon_id root,
+                                               uint64_t number, ratoon__lineage **out, size_t *size,
+                                               ratoon_error *error)
 {
     ratoon_buffer bytes = {0};
     uint64_t at = 0;
@@ -336,7 +334,8 @@ ratoon_status ratoon__projection_load(ratoon_store *s, ratoon__driver *d, ratoon
     size_t bytes = 0;
     bool from_store = l == NULL;
     if (from_store) {
-        status = from_snapshot(s, d, root, UINT64_MAX, &l, &snapshot_size, error);
+        status =
+            ratoon__projection_from_snapshot(s, d, root, UINT64_MAX, &l, &snapshot_size, error);
     }
     uint64_t snapshot_event = status == RATOON_OK ? l->events : 0;
     if (status == RATOON_OK) {
@@ -426,124 +425,5 @@ ratoon_status ratoon__store_run(ratoon_store *s, ratoon_id run, ratoon__lineage 
     }
     *lineage = l;
     *out = r;
-    return RATOON_OK;
-}
-
-/* ---- at an event number ---- */
-
-typedef struct peek_context {
-    uint64_t first_event;
-    ratoon_status status;
-    ratoon_error *error;
-} peek_context;
-
-static bool peek_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
-                     const void *data, size_t size)
-{
-    peek_context *p = ctx;
-    ratoon__commit head;
-    (void)position;
-    (void)lineage;
-    (void)number;
-    p->status = ratoon__commit_peek(data, size, &head, p->error);
-    p->first_event = p->status == RATOON_OK ? head.first_event : 0;
-    return false;
-}
-
-/* The last commit whose first event is at or before `event`: events are numbered without gaps, so a
- * search by halves finds it. */
-static ratoon_status commit_of_event(ratoon_store *s, const ratoon__lineage *now, uint64_t event,
-                                     uint64_t *out, ratoon_error *error)
-{
-    uint64_t low = 1;
-    uint64_t high = now->head;
-    while (low < high) {
-        uint64_t middle = low + (high - low + 1) / 2;
-        peek_context p = {.error = error};
-        ratoon_status status =
-            s->driver->ops->read(s->driver, now->id, middle, true, false, peek_one, &p, error);
-        if (status != RATOON_OK || p.status != RATOON_OK) {
-            return status != RATOON_OK ? status : p.status;
-        }
-        if (p.first_event != 0 && p.first_event <= event) {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
-    *out = low;
-    return RATOON_OK;
-}
-
-typedef struct part_context {
-    fold_context fold;
-    uint64_t event;
-} part_context;
-
-static bool fold_part(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
-                      const void *data, size_t size)
-{
-    part_context *p = ctx;
-    fold_context *f = &p->fold;
-    (void)position;
-    (void)lineage;
-    (void)number;
-    ratoon__commit commit;
-    f->status = ratoon__decode(f->store, f->driver, data, size, &f->arena, &commit, f->error);
-    if (f->status == RATOON_OK) {
-        ratoon__lineage *next = NULL;
-        size_t events = (size_t)(p->event - commit.first_event + 1);
-        events = events < commit.events_count ? events : commit.events_count;
-        f->status = ratoon__fold_part(f->lineage, &commit, events, &next, f->error);
-        if (f->status == RATOON_OK) {
-            ratoon__lineage_unref(f->lineage);
-            f->lineage = next;
-        }
-        ratoon__commit_release(&commit);
-    }
-    ratoon__arena_free(&f->arena);
-    return false;
-}
-
-ratoon_status ratoon__store_lineage_at(ratoon_store *s, ratoon_id root, uint64_t event,
-                                       ratoon__lineage **out, ratoon_error *error)
-{
-    ratoon__lineage *now = NULL;
-    ratoon__lineage *l = NULL;
-    uint64_t commit = 0;
-    size_t size = 0;
-    ratoon_status status = ratoon__store_lineage(s, root, &now, error);
-    if (status != RATOON_OK) {
-        return status;
-    }
-    if (event == 0 || event > now->events) {
-        status = ratoon__fail(error, RATOON_ERR_USAGE,
-                              "event %U is outside the lineage's history, which has events 1 to %U",
-                              event, now->events);
-    } else if (event == now->events) {
-        *out = now;
-        return RATOON_OK;
-    } else {
-        status = commit_of_event(s, now, event, &commit, error);
-    }
-    ratoon__lineage_unref(now);
-    if (status == RATOON_OK) {
-        status = from_snapshot(s, s->driver, root, commit - 1, &l, &size, error);
-    }
-    if (status == RATOON_OK && l->head + 1 < commit) {
-        status = ratoon__fold_range(s, s->driver, &l, commit - 1, error);
-    }
-    if (status == RATOON_OK) {
-        part_context p = {.fold = {.store = s, .driver = s->driver, .lineage = l, .error = error},
-                          .event = event};
-        status = s->driver->ops->read(s->driver, root, commit, true, false, fold_part, &p, error);
-        l = p.fold.lineage;
-        status = status != RATOON_OK ? status : p.fold.status;
-    }
-    if (status != RATOON_OK) {
-        ratoon__lineage_unref(l);
-        return status;
-    }
-    *out = l;
     return RATOON_OK;
 }

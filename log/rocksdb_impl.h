@@ -51,6 +51,7 @@ enum {
     RATOON__TEXT_MAX = 1024,
     RATOON__WINDOW_MAX = 128,   /* positions at the feed's end that may be in no row yet */
     RATOON__WINDOW_TABLE = 256, /* of their lineages; a power of two */
+    RATOON__HEADS_FOUND = 256,  /* a power of two */
 };
 
 /* One group on its way into the log; guarded by `writer`. */
@@ -87,6 +88,13 @@ typedef struct ratoon__window {
     uint64_t gap, gap_end; /* positions missing at opening, the end not included; 0: none */
 } ratoon__window;
 
+/* A head that was looked up: true as long as nothing at all was acknowledged since. */
+typedef struct ratoon__head_found {
+    ratoon_id lineage;
+    uint64_t head;
+    uint64_t acked; /* the boundary when it was looked up */
+} ratoon__head_found;
+
 typedef struct ratoon__rocks {
     ratoon__driver driver;
     char *path;
@@ -113,11 +121,12 @@ typedef struct ratoon__rocks {
     rocksdb_writebatch_t *derived_batch;
 
     pthread_mutex_t state;
-    pthread_cond_t moved;       /* acked moved, or the store turned read-only */
-    _Atomic uint64_t acked;     /* the boundary: nothing after it is shown to anybody */
-    ratoon__slots heads;        /* written under writer and state, read under either */
-    ratoon__pending pending;    /* derived rows not yet written */
-    ratoon__pending flushing;   /* those being written just now */
+    pthread_cond_t moved;   /* acked moved, or the store turned read-only */
+    _Atomic uint64_t acked; /* the boundary: nothing after it is shown to anybody */
+    ratoon__slots heads;    /* written under writer and state, read under either */
+    ratoon__head_found heads_found[RATOON__HEADS_FOUND]; /* by hash of the lineage */
+    ratoon__pending pending;                             /* derived rows not yet written */
+    ratoon__pending flushing;                            /* those being written just now */
     uint64_t flushing_position; /* that they are true for; guarded by flush */
     ratoon__pending written;    /* those about to be freed; guarded by flush */
     uint64_t covered;           /* derived rows, pending ones included, are true up to here… */

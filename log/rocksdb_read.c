@@ -64,11 +64,30 @@ ratoon_status ratoon__rocks_head(ratoon__driver *d, ratoon_id lineage, uint64_t 
                                  ratoon_error *error)
 {
     ratoon__rocks *r = ratoon__rocks_of(d);
+    const size_t place = ratoon__hash(&lineage, sizeof lineage) & (RATOON__HEADS_FOUND - 1);
+    ratoon__head_found *found = &r->heads_found[place];
     pthread_mutex_lock(&r->state);
+    const uint64_t acked = atomic_load(&r->acked);
     bool known = ratoon__slots_get(&r->heads, lineage.bytes, head);
+    if (!known && found->head != 0 && found->acked == acked &&
+        ratoon_id_equal(found->lineage, lineage)) {
+        *head = found->head;
+        known = true;
+    }
     pthread_mutex_unlock(&r->state);
-    /* What is found is not remembered: by now it may be old. */
-    return known ? RATOON_OK : ratoon__rocks_last_number(r, lineage, head, error);
+    if (known) {
+        return RATOON_OK;
+    }
+    uint64_t number = 0;
+    const ratoon_status status = last_number(r, lineage, acked, &number, error);
+    if (status == RATOON_OK) {
+        /* Not among `heads`: those are never old, and this may be. */
+        pthread_mutex_lock(&r->state);
+        *found = (ratoon__head_found){lineage, number, acked};
+        pthread_mutex_unlock(&r->state);
+        *head = number;
+    }
+    return status;
 }
 
 /* ---- commits ---- */

@@ -10,8 +10,9 @@ ratoon_status ratoon__store_lineage(ratoon_store *s, ratoon_id root, ratoon__lin
 /* The same by any run of it; *run is lent by the lineage. NOT_FOUND. */
 ratoon_status ratoon__store_run(ratoon_store *s, ratoon_id run, ratoon__lineage **lineage,
                                 const ratoon__run **out, ratoon_error *error);
-/* The projection right after event number `event` of the lineage: nearest snapshot, then a fold. */
-ratoon_status ratoon__store_lineage_at(ratoon_store *s, ratoon_id root, uint64_t event,
+/* The projection right after event number `event` of the lineage, a new reference: nearest
+ * snapshot, then a fold. `now` is the present one. USAGE where it has no such event. */
+ratoon_status ratoon__store_lineage_at(ratoon_store *s, const ratoon__lineage *now, uint64_t event,
                                        ratoon__lineage **out, ratoon_error *error);
 /* Folds the commits from, ... into *lineage (which is replaced); to: last commit number, 0: all.
  * With no snapshots: pass a new lineage. */

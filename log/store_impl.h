@@ -1,6 +1,6 @@
 /* The store handle from within: shared by the files that make it up (store.c, committer.c,
- * projections.c, definitions.c, values.c, secrets.c, request_identity.c, files.c, recover.c,
- * requests_*.c). */
+ * projections.c, past.c, definitions.c, values.c, secrets.c, request_identity.c, files.c,
+ * recover.c, requests_*.c). */
 #ifndef RATOON_LOG_STORE_IMPL_H
 #define RATOON_LOG_STORE_IMPL_H
 
@@ -202,6 +202,11 @@ void ratoon__projection_publish(ratoon_store *s, ratoon__driver *d, const ratoon
  * holds that. */
 void ratoon__projection_advance(ratoon_store *s, ratoon__driver *d, const ratoon__commit *commit,
                                 const ratoon_digest *digest, size_t commit_size);
+/* The newest snapshot at or before commit `number`, else an empty projection; *size: its bytes. A
+ * snapshot that can't be read is passed over: it is derived, the log has it all. */
+ratoon_status ratoon__projection_from_snapshot(ratoon_store *s, ratoon__driver *d, ratoon_id root,
+                                               uint64_t number, ratoon__lineage **out, size_t *size,
+                                               ratoon_error *error);
 void ratoon__projection_forget(ratoon_store *s, ratoon_id root);
 void ratoon__projections_free(ratoon_store *s);
 ratoon_status ratoon__root_of(ratoon_store *s, ratoon__driver *d, ratoon_id run, ratoon_id *root,

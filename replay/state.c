@@ -72,7 +72,7 @@ static ratoon_status go_to_event(ratoon_state *state, ratoon_id run, uint64_t ev
 {
     ratoon__lineage *then = NULL;
     ratoon_status status =
-        ratoon__store_lineage_at(state->store, state->lineage->id, event, &then, error);
+        ratoon__store_lineage_at(state->store, state->lineage, event, &then, error);
     if (status != RATOON_OK) {
         return status;
     }

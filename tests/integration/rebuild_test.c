@@ -134,9 +134,9 @@ static uint64_t cost_max(ratoon_id run, unsigned from, unsigned to)
     return worst;
 }
 
-/* Of the commits that are read, so many find the place of an event, by halving; the rest is
- * between a snapshot and the boundary. */
-enum { SEARCH_MAX = 14, SINCE_SNAPSHOT_MAX = 130 };
+/* Of the commits that are read, so many find the place of an event; the rest is between a snapshot
+ * and the boundary. */
+enum { SEARCH_MAX = 8, SINCE_SNAPSHOT_MAX = 100 };
 
 START_TEST(test_S08_a_rebuild_costs_the_same_in_a_long_history)
 {
@@ -177,6 +177,74 @@ START_TEST(test_S08_a_rebuild_costs_the_same_in_a_deep_branch)
 }
 END_TEST
 
+/* ---- commits of many events ---- */
+
+enum { COMMITS = 1500, SIZE_MAX_OF_ONE = 40 };
+
+/* Events of commit i: mostly one, at times many, and long stretches of either. */
+static unsigned size_of(unsigned i)
+{
+    return i / 400 % 2 == 1 ? 1 + i * 7 % SIZE_MAX_OF_ONE : i % 50 == 0 ? 20 : 1;
+}
+
+/* Reports that count up, and the number of the last one in each commit. */
+static uint64_t report_in_groups(ratoon_created run, uint32_t attempt, uint64_t last_of[COMMITS])
+{
+    ratoon_op ops[SIZE_MAX_OF_ONE];
+    ratoon_error error;
+    uint64_t done = 0;
+    for (unsigned i = 0; i < COMMITS; i++) {
+        const unsigned size = size_of(i);
+        for (unsigned k = 0; k < size; k++) {
+            ops[k] = (ratoon_op){.kind = RATOON_OP_STAGE_PROGRESS,
+                                 .stage = "second",
+                                 .attempt = attempt,
+                                 .done = ++done};
+        }
+        must(ratoon_run_apply(store, run.run, run.epoch, ops, size, &error), &error);
+        last_of[i] = done;
+    }
+    return done;
+}
+
+START_TEST(test_S07_S08_every_event_among_commits_of_all_sizes)
+{
+    static uint64_t last_of[COMMITS];
+    ratoon_created run = start_and_produce(); /* events 1 to 3, in as many commits */
+    ratoon_error error;
+    uint32_t attempt = 0;
+    must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
+    const uint64_t before = 4; /* events and commits */
+    const uint64_t reports = report_in_groups(run, attempt, last_of);
+    ratoon__lineage *now = NULL;
+    ratoon__lineage *all = ratoon__lineage_new(run.run); /* folded without snapshots, as it goes */
+    must(ratoon__store_lineage(store, run.run, &now, &error), &error);
+    ck_assert_uint_eq(now->events, before + reports);
+    must(ratoon__store_fold_from(store, &all, before, &error), &error);
+    uint64_t worst = 0;
+    unsigned commit = 0; /* that the report is in */
+    for (uint64_t n = 1; n < reports; n++) {
+        ratoon__lineage *then = NULL;
+        if (n > last_of[commit]) {
+            commit++;
+            must(ratoon__store_fold_from(store, &all, before + commit, &error), &error);
+        }
+        shown = 0;
+        must(ratoon__store_lineage_at(store, now, before + n, &then, &error), &error);
+        worst = shown > worst ? shown : worst;
+        ck_assert_uint_eq(then->events, before + n);
+        ck_assert_uint_eq(ratoon__run_stage_at(then->runs[0], 1)->progress_done, n);
+        /* Of the commits that are in it whole. */
+        ck_assert_uint_eq(then->head, before + commit);
+        ck_assert_mem_eq(&then->head_digest, &all->head_digest, sizeof all->head_digest);
+        ratoon__lineage_unref(then);
+    }
+    ck_assert_uint_le(worst, SEARCH_MAX + SINCE_SNAPSHOT_MAX);
+    ratoon__lineage_unref(all);
+    ratoon__lineage_unref(now);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("rebuild");
@@ -185,6 +253,7 @@ static Suite *suite(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, test_S08_a_rebuild_costs_the_same_in_a_long_history);
     tcase_add_test(tc, test_S08_a_rebuild_costs_the_same_in_a_deep_branch);
+    tcase_add_test(tc, test_S07_S08_every_event_among_commits_of_all_sizes);
     suite_add_tcase(s, tc);
     return s;
 }
