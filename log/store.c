@@ -163,6 +163,7 @@ void ratoon_store_close(ratoon_store *store)
     }
     if (store->executor_fd >= 0) {
         ratoon__executor_unlock(store->path, store->executor, store->executor_fd);
+        store->executor_fd = -1; /* the number may be another's while the driver closes */
     }
     store->driver->ops->close(store->driver);
     handle_free(store);
