@@ -162,16 +162,16 @@ ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lin
     claiming c = {.before = before, .after = after, .arena = arena};
     const size_t runs = before == NULL ? 0 : before->runs_count;
     bool done = true;
-    const size_t most = 2 * (count + runs) + consumed_count(before);
+    bool deleted = false;
+    for (size_t i = 0; i < count; i++) {
+        deleted = deleted || events[i].type == RATOON__EVENT_LINEAGE_DELETED;
+    }
+    const size_t most = 2 * (count + runs) + (deleted ? consumed_count(before) : 0);
     c.claims = ratoon__arena_alloc(arena, most * sizeof *c.claims);
     if (c.claims == NULL) {
         return RATOON_ERR_NO_MEMORY;
     }
-    for (size_t i = 0; done && i < count; i++) {
-        if (events[i].type == RATOON__EVENT_LINEAGE_DELETED) {
-            done = release_all(&c);
-        }
-    }
+    done = !deleted || release_all(&c);
     done = done && scopes(&c, events, count, false) && scopes(&c, events, count, true);
     for (size_t i = 0; done && i < count; i++) {
         if (events[i].type == RATOON__EVENT_RUN_CREATED && events[i].u.created.key != NULL) {

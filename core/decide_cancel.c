@@ -100,7 +100,7 @@ ratoon_status ratoon__cancel_stages(const ratoon__run *r, ratoon__decision *out,
 
 int32_t ratoon__unforgiven(const ratoon__run *r)
 {
-    for (uint32_t i = 0; i < r->stages_count; i++) {
+    for (uint32_t i = 0; r->unforgiven > 0 && i < r->stages_count; i++) {
         if (ratoon__run_stage_at(r, i)->status == RATOON_STAGE_FAILED &&
             !r->pipeline->stages[i].pub.allow_failure) {
             return (int32_t)i;
@@ -111,7 +111,7 @@ int32_t ratoon__unforgiven(const ratoon__run *r)
 
 int32_t ratoon__unforgiven_but_cancelled(const ratoon__run *r)
 {
-    for (uint32_t i = 0; i < r->stages_count; i++) {
+    for (uint32_t i = 0; r->unforgiven > 0 && i < r->stages_count; i++) {
         const ratoon__stage *s = ratoon__run_stage_at(r, i);
         const bool cancelled =
             s->failure != NULL && s->failure->f.error_class == RATOON_CLASS_CANCELLED;

@@ -18,6 +18,12 @@ static bool layer_has(const ratoon__outputs *o, const char *key)
     return o != NULL && ratoon__outputs_find(o, key) != NULL;
 }
 
+static bool ancestor_has(const ratoon__run *r, uint32_t ancestor, uint32_t stage, const char *key)
+{
+    return ratoon__pipeline_is_ancestor(r->pipeline, ancestor, stage) &&
+           layer_has(ratoon__run_stage_at(r, ancestor)->outputs, key);
+}
+
 bool ratoon__key_received(const ratoon__run *r, uint32_t stage, const char *key)
 {
     if (layer_has(r->fixed->initial, key)) {
@@ -29,9 +35,16 @@ bool ratoon__key_received(const ratoon__run *r, uint32_t stage, const char *key)
             return true;
         }
     }
+    /* Most keys come from where they are declared; others from any stage. */
+    size_t count = 0;
+    const ratoon__producer *producers = ratoon__pipeline_producers(r->pipeline, key, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (ancestor_has(r, producers[i].stage, stage, key)) {
+            return true;
+        }
+    }
     for (uint32_t i = 0; i < r->stages_count; i++) {
-        if (ratoon__pipeline_is_ancestor(r->pipeline, i, stage) &&
-            layer_has(ratoon__run_stage_at(r, i)->outputs, key)) {
+        if (ancestor_has(r, i, stage, key)) {
             return true;
         }
     }

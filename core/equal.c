@@ -344,6 +344,7 @@ static bool run_equal(place *at, const ratoon__run *a, const ratoon__run *b)
         SAME(at, ratoon_id_equal(a->children[i], b->children[i]), "children");
     }
     FIELD(at, stages_count);
+    FIELD(at, unforgiven);
     for (uint32_t i = 0; i < a->stages_count; i++) {
         const place stage = {at->what, a, i, true};
         if (!stage_equal(&stage, ratoon__run_stage_at(a, i), ratoon__run_stage_at(b, i))) {

@@ -81,6 +81,7 @@ static ratoon_status cancel_stages(ratoon__folding *f, ratoon__run *r)
             return ratoon__fold_no_memory(f);
         }
         s->status = RATOON_STAGE_CANCELLED;
+        ratoon__run_note_status(r, i, status, s->status);
         s->not_before = 0;
         if (status == RATOON_STAGE_RUNNING) {
             s->ended_at = f->time_us;

@@ -240,6 +240,7 @@ ratoon_status ratoon__fold_stage(ratoon__folding *f, ratoon__run *r, const ratoo
     if (!done) {
         return ratoon__fold_no_memory(f);
     }
+    const ratoon_stage_status was = s->status;
     switch (e->type) {
     case RATOON__EVENT_STAGE_STARTED:
         done = fold_started(f, s, e);
@@ -266,5 +267,6 @@ ratoon_status ratoon__fold_stage(ratoon__folding *f, ratoon__run *r, const ratoo
     default:
         break;
     }
+    ratoon__run_note_status(r, index, was, s->status);
     return done ? RATOON_OK : ratoon__fold_no_memory(f);
 }

@@ -271,5 +271,8 @@ ratoon_status ratoon__pipeline_check(ratoon_pipeline *draft, uint32_t *bad_stage
     for (uint32_t i = 0; i < draft->stages_count && status == RATOON_OK; i++) {
         status = check_validator(&c, i);
     }
+    if (status == RATOON_OK && !ratoon__pipeline_index(draft)) {
+        status = no_memory(&c);
+    }
     return status;
 }

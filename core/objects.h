@@ -83,6 +83,9 @@ void ratoon__stage_unref(ratoon__stage *s);
 ratoon__run *ratoon__run_new(ratoon__run_static *fixed, const ratoon_pipeline *pipeline);
 /* Puts a stage where there is none yet; takes its reference, also where it fails. */
 bool ratoon__run_put_stage(ratoon__run *r, uint32_t i, ratoon__stage *s);
+/* For whoever changes the status of a stage that is there: keeps what the run counts. */
+void ratoon__run_note_status(ratoon__run *r, uint32_t i, ratoon_stage_status was,
+                             ratoon_stage_status is);
 ratoon__run *ratoon__run_copy(const ratoon__run *r);
 ratoon__run *ratoon__run_ref(const ratoon__run *r);
 void ratoon__run_unref(ratoon__run *r);

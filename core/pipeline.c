@@ -36,16 +36,6 @@ bool ratoon__pipeline_is_ancestor(const ratoon_pipeline *p, uint32_t ancestor, u
     return ratoon__set_has(p->ancestors + (size_t)stage * p->row_words, ancestor);
 }
 
-int32_t ratoon__pipeline_find(const ratoon_pipeline *p, const char *stage)
-{
-    for (size_t i = 0; i < p->stages_count; i++) {
-        if (strcmp(p->stages[i].pub.name, stage) == 0) {
-            return (int32_t)i;
-        }
-    }
-    return -1;
-}
-
 int32_t ratoon__pipeline_param_find(const ratoon_pipeline *p, const char *name)
 {
     for (size_t i = 0; i < p->params_count; i++) {

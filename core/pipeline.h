@@ -55,6 +55,12 @@ typedef struct ratoon__stage_def {
     size_t adjusts_count;
 } ratoon__stage_def;
 
+/* A key and a stage that declares producing it. */
+typedef struct ratoon__producer {
+    const char *key;
+    uint32_t stage;
+} ratoon__producer;
+
 typedef enum ratoon__cascade { RATOON__CASCADE_NONE = 0, RATOON__CASCADE_AUTO } ratoon__cascade;
 
 #ifndef __cplusplus /* opaque to the codec: C++17 has no atomic_uint that C shares */
@@ -80,8 +86,13 @@ struct ratoon_pipeline {
     const uint32_t *order;     /* topological, ties in file order */
     const uint64_t *ancestors; /* bitset rows: stage s depends on a (strictly) */
     size_t row_words;          /* words of a row */
-    const char *base_dir;      /* not part of the canonical form; NULL: unknown */
-    const char *canonical;     /* JSON, sorted keys */
+    /* Look-ups by name: places of stages, + 1, by the hash of their names; 0: free. */
+    const uint32_t *by_name; /* NULL in a draft */
+    uint32_t by_name_mask;
+    const ratoon__producer *producers; /* by key, then stage */
+    size_t producers_count;
+    const char *base_dir;  /* not part of the canonical form; NULL: unknown */
+    const char *canonical; /* JSON, sorted keys */
     size_t canonical_size;
     ratoon_digest digest;
 };
@@ -94,10 +105,16 @@ ratoon_pipeline *ratoon__pipeline_new(void);
  * the index of the offending stage (so that the parser can add line and column). */
 ratoon_status ratoon__pipeline_check(ratoon_pipeline *draft, uint32_t *bad_stage,
                                      ratoon_error *error);
+/* Indexes names and produced keys of a draft whose names are each there once. False: out of memory.
+ */
+bool ratoon__pipeline_index(ratoon_pipeline *draft);
 ratoon_pipeline *ratoon__pipeline_ref(const ratoon_pipeline *p);
 void ratoon__pipeline_unref(ratoon_pipeline *p); /* NULL is fine */
 bool ratoon__pipeline_is_ancestor(const ratoon_pipeline *p, uint32_t ancestor, uint32_t stage);
-int32_t ratoon__pipeline_find(const ratoon_pipeline *p, const char *stage);
+int32_t ratoon__pipeline_find(const ratoon_pipeline *p, const char *stage); /* or -1 */
+/* The stages that declare producing a key, in the order of the file. */
+const ratoon__producer *ratoon__pipeline_producers(const ratoon_pipeline *p, const char *key,
+                                                   size_t *count);
 int32_t ratoon__pipeline_param_find(const ratoon_pipeline *p, const char *name);
 
 /* Checks a parameter's text against its declaration and gives its canonical form (in the arena):

@@ -162,6 +162,7 @@ typedef struct ratoon__run {
     uint32_t children_count;
     const ratoon_id *children; /* in the order of their creation; shared between versions */
     uint32_t stages_count;
+    uint32_t unforgiven; /* stages that failed, and whose definition doesn't allow it */
     uint32_t annotations;
     ratoon__stage_book *books[];
 } ratoon__run;

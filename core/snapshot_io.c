@@ -10,17 +10,27 @@ static size_t left(const ratoon__io *io)
     return (size_t)(io->end - io->at);
 }
 
+/* Most of what a snapshot writes are numbers below 128. */
+static void write_u64(ratoon__buf *out, uint64_t rest)
+{
+    ratoon__buf_reserve(out, VARINT_MAX);
+    if (out->failed) {
+        return;
+    }
+    char *at = out->data + out->size;
+    for (; rest > 0x7f; rest >>= 7) {
+        *at++ = (char)((rest & 0x7f) | 0x80);
+    }
+    *at++ = (char)rest;
+    *at = '\0';
+    out->size = (size_t)(at - out->data);
+}
+
 void ratoon__io_u64(ratoon__io *io, uint64_t *value)
 {
-    uint8_t bytes[VARINT_MAX];
     size_t count = 0;
     if (ratoon__io_writing(io)) {
-        uint64_t rest = *value;
-        do {
-            bytes[count++] = (uint8_t)((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
-            rest >>= 7;
-        } while (rest > 0);
-        ratoon__buf_add(io->out, bytes, count);
+        write_u64(io->out, *value);
         return;
     }
     *value = 0;

@@ -173,6 +173,11 @@ static ratoon__stage_page *own_page(ratoon__run *r, uint32_t i)
     return *page;
 }
 
+static bool is_unforgiven(const ratoon__run *r, uint32_t i, ratoon_stage_status status)
+{
+    return status == RATOON_STAGE_FAILED && !r->pipeline->stages[i].pub.allow_failure;
+}
+
 bool ratoon__run_put_stage(ratoon__run *r, uint32_t i, ratoon__stage *s)
 {
     ratoon__stage_page *page = own_page(r, i);
@@ -181,7 +186,15 @@ bool ratoon__run_put_stage(ratoon__run *r, uint32_t i, ratoon__stage *s)
         return false;
     }
     page->stages[i % RATOON__STAGE_PAGE] = s;
+    r->unforgiven += is_unforgiven(r, i, s->status) ? 1 : 0;
     return true;
+}
+
+void ratoon__run_note_status(ratoon__run *r, uint32_t i, ratoon_stage_status was,
+                             ratoon_stage_status is)
+{
+    r->unforgiven -= is_unforgiven(r, i, was) ? 1 : 0;
+    r->unforgiven += is_unforgiven(r, i, is) ? 1 : 0;
 }
 
 ratoon__stage *ratoon__run_own_stage(ratoon__run *r, uint32_t i)

@@ -171,6 +171,22 @@ static void fold_alone(support_lineage *s, const ratoon__commit *commit,
     ratoon__buf_free(&what);
 }
 
+/* What runs count, against their stages one by one. */
+static void check_counts(const ratoon__lineage *l)
+{
+    for (uint32_t i = 0; i < l->runs_count; i++) {
+        const ratoon__run *r = l->runs[i];
+        uint32_t unforgiven = 0;
+        for (uint32_t k = 0; k < r->stages_count; k++) {
+            const bool failed = ratoon__run_stage_at(r, k)->status == RATOON_STAGE_FAILED;
+            unforgiven += failed && !r->pipeline->stages[k].pub.allow_failure ? 1 : 0;
+        }
+        if (unforgiven != r->unforgiven) {
+            die("counts", "a run's number of unforgiven failures is not that of its stages");
+        }
+    }
+}
+
 ratoon_status support_commit(support_lineage *s, const ratoon__event *events, size_t count)
 {
     const ratoon__commit commit = support_next(s, events, count);
@@ -181,6 +197,7 @@ ratoon_status support_commit(support_lineage *s, const ratoon__event *events, si
         ratoon__lineage_unref(s->l);
         s->l = next;
         s->time_us = commit.time_us;
+        check_counts(s->l);
     }
     if (s->alone != NULL) {
         fold_alone(s, &commit, &digest);

@@ -221,6 +221,33 @@ START_TEST(test_L05_unforgiven_failure_fails)
 }
 END_TEST
 
+/* What a run counts, against its stages, is looked at by support_commit() after every commit. */
+START_TEST(test_L05_unforgiven_failures_are_counted)
+{
+    begin("a; b: a; c !allow_failure; d !allow_failure");
+    fail_stage(1, "c");
+    fail_stage(1, "d");
+    ck_assert_uint_eq(support_run(&s, 1)->unforgiven, 0);
+    support_succeed(&s, 1, "a", NULL);
+    fail_stage(1, "b");
+    ck_assert_uint_eq(support_run(&s, 1)->unforgiven, 1);
+    ratoon_pipeline *other = support_pipeline("b: a !allow_failure; c; d !allow_failure; a; e");
+    ratoon__event e = support_event(&s, RATOON__EVENT_RUN_PIPELINE_CHANGED, 1);
+    e.u.pipeline_changed.pipeline = other;
+    ck_assert_int_eq(support_commit(&s, &e, 1), RATOON_OK);
+    ck_assert_uint_eq(support_run(&s, 1)->unforgiven, 1); /* c is, b isn't any more */
+    support_start(&s, 1, "c"); /* no decider lets it; a log from elsewhere might */
+    ck_assert_uint_eq(support_run(&s, 1)->unforgiven, 0);
+    support_end(&s, 1, "c", RATOON_STAGE_FAILED, NULL);
+    support_finish(&s, 1, RATOON_RUN_FAILED);
+    support_branch_create(&s, &(support_branch){.parent = 1, .rerun = "c", .pipeline = other});
+    ck_assert_uint_eq(support_run(&s, 2)->unforgiven, 0);
+    ck_assert_uint_eq(support_run(&s, 1)->unforgiven, 1);
+    ratoon_pipeline_free(other);
+    end();
+}
+END_TEST
+
 START_TEST(test_L05_reused_counts_as_what_it_was)
 {
     begin("a; b: a");
@@ -689,7 +716,8 @@ static Suite *suite(void)
     ADD(all, "stages", test_A04_returned_stage_waits_and_keeps_its_failure,
         test_A07_last_progress_stays, test_R22_consumed_runs_of_the_last_attempt);
     ADD(all, "outcomes", test_L05_every_stage_done_succeeds, test_L05_forgiven_failure_degrades,
-        test_L05_unforgiven_failure_fails, test_L05_reused_counts_as_what_it_was);
+        test_L05_unforgiven_failure_fails, test_L05_unforgiven_failures_are_counted,
+        test_L05_reused_counts_as_what_it_was);
     ADD(all, "branches", test_R02_branch_reuses_what_is_outside_the_rerun_set,
         test_R19_reused_twice_names_who_executed_it, test_R27_parent_knows_its_children,
         test_R25_downstream_of_an_only_retry_is_stale,

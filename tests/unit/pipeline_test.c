@@ -2,6 +2,7 @@
 #include "tests/support/lineage.h"
 #include "tests/support/support.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A draft of bare stages. */
@@ -162,6 +163,58 @@ START_TEST(test_pipeline_of_full_size_is_ordered)
     ck_assert(!ratoon_pipeline_depends(p, 0, RATOON_STAGES_MAX - 1));
     ratoon_pipeline_free(p);
     ratoon__buf_free(&line);
+}
+END_TEST
+
+START_TEST(test_pipeline_of_full_size_finds_each_stage)
+{
+    ratoon__buf line = {0};
+    for (uint32_t i = 0; i < RATOON_STAGES_MAX; i++) {
+        ratoon__buf_format(&line, "%u_s;", i * 7919);
+    }
+    ratoon_pipeline *p = support_pipeline(line.data);
+    for (uint32_t i = 0; i < RATOON_STAGES_MAX; i++) {
+        const char *name = p->stages[i].pub.name;
+        char near[64];
+        ck_assert_int_eq(ratoon__pipeline_find(p, name), (int32_t)i);
+        snprintf(near, sizeof near, "%ss", name);
+        ck_assert_int_eq(ratoon__pipeline_find(p, near), -1);
+        snprintf(near, sizeof near, "%.*s", (int)strlen(name) - 1, name);
+        ck_assert_int_eq(ratoon__pipeline_find(p, near), -1);
+    }
+    ck_assert_int_eq(ratoon__pipeline_find(p, ""), -1);
+    ratoon_pipeline_free(p);
+    ratoon__buf_free(&line);
+}
+END_TEST
+
+START_TEST(test_S04_producers_of_a_key_are_found_in_file_order)
+{
+    const char *const names[] = {"a", "b", "c", "d"};
+    const char *a[] = {"x", "m"}, *c[] = {"x"}, *d[] = {"z", "x", "b"};
+    draft made = draft_of(names, 4);
+    made.stages[0].pub.produces_keys = a;
+    made.stages[0].pub.produces_count = 2;
+    made.stages[2].pub.produces_keys = c;
+    made.stages[2].pub.produces_count = 1;
+    made.stages[3].pub.produces_keys = d;
+    made.stages[3].pub.produces_count = 3;
+    ck_assert_int_eq(check(&made), RATOON_OK);
+    size_t count = 0;
+    const ratoon__producer *found = ratoon__pipeline_producers(made.p, "x", &count);
+    ck_assert_uint_eq(count, 3);
+    ck_assert_uint_eq(found[0].stage, 0);
+    ck_assert_uint_eq(found[1].stage, 2);
+    ck_assert_uint_eq(found[2].stage, 3);
+    found = ratoon__pipeline_producers(made.p, "z", &count);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_uint_eq(found[0].stage, 3);
+    static const char *const none[] = {"", "a", "c", "xx", "zz"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        (void)ratoon__pipeline_producers(made.p, none[i], &count);
+        ck_assert_uint_eq(count, 0);
+    }
+    ratoon_pipeline_free(made.p);
 }
 END_TEST
 
@@ -343,6 +396,8 @@ static Suite *suite(void)
     tcase_add_test(graph, test_S06_names_and_counts_have_limits);
     tcase_add_test(graph, test_R11_validator_depends_on_what_it_validates);
     tcase_add_test(graph, test_pipeline_of_full_size_is_ordered);
+    tcase_add_test(graph, test_pipeline_of_full_size_finds_each_stage);
+    tcase_add_test(graph, test_S04_producers_of_a_key_are_found_in_file_order);
     suite_add_tcase(all, graph);
     TCase *params = tcase_create("parameters");
     tcase_add_test(params, test_R12_whole_numbers);
