@@ -28,6 +28,9 @@ bool ratoon__commit_queue_init(ratoon__commit_queue *q)
 void ratoon__commit_queue_free(ratoon__commit_queue *q)
 {
     ratoon__encoder_free(q->encoder);
+    for (size_t i = 0; i < RATOON__ENCODERS; i++) {
+        ratoon__encoder_free(atomic_load(&q->encoders[i]));
+    }
     ratoon__group_space_free(q->space);
 }
 
@@ -289,6 +292,9 @@ ratoon_status ratoon__commit_request(ratoon_store *s, ratoon__request *r)
     if (status != RATOON_OK) {
         r->after = NULL;
         return status;
+    }
+    if (r->may_make_ahead && atomic_load(&s->queue.led)) {
+        ratoon__commit_make_ahead(s, r);
     }
     bool lead = ratoon__commit_submit(s, r);
     for (;;) {

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOLDED_LATER_MAX = 64 }; /* events: readers of projections wait for that */
-
 /* One commit of the group. */
 typedef struct slot {
     ratoon__request *request;
@@ -96,18 +94,6 @@ static void tentatives_free(const group *g)
     }
 }
 
-static void facts_of(ratoon_store *s, const ratoon__lineage *before, ratoon__facts *facts)
-{
-    uint64_t now = ratoon_store_now(s);
-    *facts = (ratoon__facts){
-        .now_us =
-            before != NULL && before->last_time_us > now ? before->last_time_us : now, /* L13 */
-        .actor = s->actor,
-        .executor = s->executor,
-        .store_max_depth = s->options.max_depth,
-    };
-}
-
 /* Fills in rows of the runs that the events are about, each once. */
 static ratoon_status rows_of(const ratoon__lineage *after, const ratoon__decision *d,
                              ratoon__arena *arena, ratoon__append *a)
@@ -175,41 +161,41 @@ static ratoon_status commit_effects(slot *at, const ratoon__lineage *before,
     return status;
 }
 
+/* A commit that was made is the group's next append. */
+static void slot_append(group *g, slot *at, const ratoon__made *made, bool syncs)
+{
+    const ratoon__request *r = at->request;
+    at->commit = made->commit;
+    at->digest = made->digest;
+    at->appended = true;
+    at->append = g->appends_count++;
+    g->appends[at->append] = (ratoon__append){.lineage = r->lineage,
+                                              .number = made->commit.number,
+                                              .data = made->data,
+                                              .size = made->size,
+                                              .values = r->values,
+                                              .values_count = r->values_count};
+    g->sync = g->sync || syncs;
+}
+
 /* Encodes a decision as the lineage's next commit, and prepares its append. */
 static ratoon_status commit_build(group *g, slot *at, const ratoon__lineage *before,
-                                  const ratoon__decision *d, uint64_t now_us, ratoon__append *a)
+                                  const ratoon__decision *d, uint64_t now_us)
 {
-    ratoon_store *s = g->store;
     ratoon__request *r = at->request;
-    at->commit = (ratoon__commit){
-        .id = ratoon__store_new_id(s),
-        .lineage = r->lineage,
-        .number = before->head + 1,
-        .first_event = before->events + 1,
-        .time_us = now_us,
-        .previous = before->head_digest,
-        .writer = s->writer,
-        .events = d->events,
-        .events_count = d->count,
-    };
-    const void *bytes;
-    size_t size;
-    ratoon_status status = ratoon__commit_encode(g->encoder, &at->commit, &bytes, &size, r->error);
+    ratoon__made made;
+    ratoon_status status =
+        ratoon__commit_make(g->store, g->encoder, r, before, d, now_us, g->count > 1, &made);
     if (status != RATOON_OK) {
         return status;
     }
-    /* A group of one doesn't use the encoder again before it is written. */
-    *a = (ratoon__append){.lineage = r->lineage,
-                          .number = at->commit.number,
-                          .data =
-                              g->count == 1 ? bytes : ratoon__arena_memdup(r->arena, bytes, size),
-                          .size = size,
-                          .values = r->values,
-                          .values_count = r->values_count};
-    status = a->data == NULL ? RATOON_ERR_NO_MEMORY : ratoon__sha256(a->data, size, &at->digest);
-    if (status == RATOON_OK &&
-        (d->count > FOLDED_LATER_MAX || !ratoon__events_quiet(d->events, d->count))) {
-        status = commit_effects(at, before, d, a);
+    slot_append(g, at, &made, ratoon__decision_has_failure(d));
+    if (!ratoon__decision_folds_later(d)) {
+        status = commit_effects(at, before, d, &g->appends[at->append]);
+    }
+    if (status != RATOON_OK) {
+        at->appended = false;
+        g->appends_count--;
     }
     return status;
 }
@@ -234,13 +220,36 @@ static ratoon_status before_of(group *g, ratoon__request *r, bool fresh_wanted,
     return ratoon__projection_load(g->store, g->driver, r->lineage, fresh_wanted, out, r->error);
 }
 
+/* Takes the commit that the caller made ahead, where it comes after what is there now. */
+static bool made_ahead_taken(group *g, slot *at)
+{
+    ratoon__request *r = at->request;
+    ratoon__lineage *before = NULL;
+    const ratoon__commit *c = &r->ahead.commit;
+    if (c->number == 0 || tentative_find(g, r->lineage) != NULL) {
+        return false;
+    }
+    before = ratoon__projection_cached(g->store, r->lineage);
+    const bool fits = before != NULL && before->head + 1 == c->number &&
+                      memcmp(&before->head_digest, &c->previous, sizeof c->previous) == 0;
+    if (fits) {
+        slot_append(g, at, &r->ahead, r->ahead.failure);
+        tentative_set(g, before, at, at->append);
+        r->status = RATOON_OK;
+    }
+    ratoon__lineage_unref(before);
+    return fits;
+}
+
 /* Decides one request; where it was refused on a projection that may be behind (another process
  * appends too), or has nothing to do, once more on a fresh one: only an append is checked against
  * the head. */
 static void request_decide(group *g, slot *at)
 {
     ratoon__request *r = at->request;
-    for (int fresh = r->tries > 0; fresh <= 1; fresh++) {
+    const bool taken = made_ahead_taken(g, at);
+    r->ahead.commit.number = 0;
+    for (int fresh = r->tries > 0; !taken && fresh <= 1; fresh++) {
         ratoon__lineage *before = NULL;
         bool is_tentative = false;
         ratoon__facts facts;
@@ -250,19 +259,16 @@ static void request_decide(group *g, slot *at)
         }
         ratoon__arena_reset(r->arena);
         ratoon__decision d = {.arena = r->arena};
-        facts_of(g->store, before, &facts);
+        ratoon__facts_of(g->store, before, &facts);
         r->driver = g->driver;
         r->status =
             r->decide(r, r->fresh && before->head == 0 ? NULL : before, &facts, &d, r->error);
         if (r->status == RATOON_OK && d.count > 0) {
-            ratoon__append *a = &g->appends[g->appends_count];
-            r->status = commit_build(g, at, before, &d, facts.now_us, a);
+            r->status = commit_build(g, at, before, &d, facts.now_us);
             if (r->status == RATOON_OK) {
-                at->appended = true;
-                at->append = g->appends_count++;
-                g->sync = g->sync || ratoon__decision_has_failure(&d);
                 if (is_tentative) {
-                    a->rests_on = (uint32_t)(at->append - tentative_find(g, r->lineage)->append);
+                    g->appends[at->append].rests_on =
+                        (uint32_t)(at->append - tentative_find(g, r->lineage)->append);
                 }
                 const bool folded = at->after != NULL;
                 tentative_set(g, folded ? at->after : before, folded ? NULL : at, at->append);

@@ -84,7 +84,7 @@ static ratoon__cached *cache_put(ratoon_store *s, const ratoon__lineage *l)
     return c;
 }
 
-static ratoon__lineage *cache_get(ratoon_store *s, ratoon_id root)
+ratoon__lineage *ratoon__projection_cached(ratoon_store *s, ratoon_id root)
 {
     ratoon__lineage *found = NULL;
     pthread_mutex_lock(&s->cache_lock);
@@ -309,7 +309,7 @@ ratoon_status ratoon__projection_load(ratoon_store *s, ratoon__driver *d, ratoon
                                       bool must_be_fresh, ratoon__lineage **out,
                                       ratoon_error *error)
 {
-    ratoon__lineage *l = cache_get(s, root);
+    ratoon__lineage *l = ratoon__projection_cached(s, root);
     if (l != NULL && !must_be_fresh) {
         *out = l;
         return RATOON_OK;

@@ -326,7 +326,7 @@ ratoon_status ratoon_run_apply(ratoon_store *store, ratoon_id run, uint64_t epoc
                                size_t ops_count, ratoon_error *error)
 {
     ratoon__apply a = {.prepared = {0}};
-    ratoon__request r = {.error = error};
+    ratoon__request r = {.error = error, .may_make_ahead = true};
     ratoon_status status = ratoon__apply_prepare(store, run, epoch, ops, ops_count, &a, &r, error);
     if (status == RATOON_OK) {
         status = ratoon__commit_request(store, &r);

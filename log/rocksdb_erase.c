@@ -62,9 +62,10 @@ static ratoon_status batch_claim(ratoon__rocks *r, const ratoon__claim *claim, r
     return RATOON_OK;
 }
 
-static void batch_range(ratoon__rocks *r, int family, const void *from, const void *to, size_t size)
+static void batch_range(ratoon__rocks *r, int family, const void *from, size_t from_size,
+                        const void *to, size_t to_size)
 {
-    rocksdb_writebatch_delete_range_cf(r->batch, r->family[family], from, size, to, size);
+    rocksdb_writebatch_delete_range_cf(r->batch, r->family[family], from, from_size, to, to_size);
 }
 
 ratoon_status ratoon__rocks_stage_erase(ratoon__rocks *r, const ratoon__append *a,
@@ -74,8 +75,11 @@ ratoon_status ratoon__rocks_stage_erase(ratoon__rocks *r, const ratoon__append *
     uint8_t to[1 + RATOON__COMMIT_KEY] = {'n'};
     ratoon__commit_key(from + 1, a->lineage, 0);
     ratoon__commit_key(to + 1, a->lineage, a->number);
-    batch_range(r, RATOON__FAMILY_COMMITS, from + 1, to + 1, RATOON__COMMIT_KEY);
-    batch_range(r, RATOON__FAMILY_DERIVED, from, to, sizeof from);
+    /* From the id alone: a range that began with a whole key would be taken for a commit where
+     * RocksDB remembers the place of the last one (insertion_hinted() in rocksdb_open.c). */
+    batch_range(r, RATOON__FAMILY_COMMITS, a->lineage.bytes, sizeof a->lineage.bytes, to + 1,
+                RATOON__COMMIT_KEY);
+    batch_range(r, RATOON__FAMILY_DERIVED, from, sizeof from, to, sizeof to);
     ratoon__buf key = {0};
     ratoon_status status = RATOON_OK;
     /* On the disk too and at once: after a crash nothing tells any more which rows and names the

@@ -1,6 +1,6 @@
 /* The store handle from within: shared by the files that make it up (store.c, committer.c,
- * projections.c, past.c, definitions.c, values.c, secrets.c, request_identity.c, files.c,
- * recover.c, requests_*.c). */
+ * commit_queue.c, commit_make.c, projections.c, past.c, definitions.c, values.c, secrets.c,
+ * request_identity.c, files.c, recover.c, requests_*.c). */
 #ifndef RATOON_LOG_STORE_IMPL_H
 #define RATOON_LOG_STORE_IMPL_H
 
@@ -20,6 +20,7 @@
 #define RATOON__GROUP_BYTES_MAX                                                                    \
     ((size_t)32 << 20)             /* …and bytes of values, but for the last one                 \
                                     */
+#define RATOON__ENCODERS 4         /* kept for callers that make commits themselves */
 #define RATOON__IDS_RANDOM 64      /* ids that one call for randomness lasts for */
 #define RATOON__CONFLICTS_MAX 1000 /* times a request is decided anew before it gives up */
 #define RATOON__SNAPSHOT_EVENTS 64 /* no snapshot before so many events since the last */
@@ -33,6 +34,15 @@ typedef struct ratoon__cached {
     uint64_t snapshot_event; /* events folded in by then */
     uint64_t bytes_since;    /* of commits since then */
 } ratoon__cached;
+
+/* A commit made of a decision. */
+typedef struct ratoon__made {
+    ratoon__commit commit; /* what it points to lives in the request's arena; number 0: none */
+    ratoon_digest digest;
+    const void *data;
+    size_t size;
+    bool failure; /* L06 */
+} ratoon__made;
 
 /* A change somebody waits for: a caller whose stack it lives on, or a queue of requests in flight
  * (async.c) that it belongs to. */
@@ -50,6 +60,7 @@ struct ratoon__request {
     const ratoon__stored_value *values;
     size_t values_count;
     ratoon_error *error; /* may be NULL */
+    bool may_make_ahead; /* `decide` asks for nothing but what it is given, nor does its commit */
     /* The queue that it belongs to, NULL: a caller waits. What it is refused with is then put into
      * a new *error (which may fail, and stay NULL). */
     ratoon_async *async;
@@ -59,6 +70,7 @@ struct ratoon__request {
                              * or only what changes no row and no name (ratoon__events_quiet) */
     ratoon_id claim_holder; /* CLAIMED: who, and which kind */
     bool claimed_key;
+    ratoon__made ahead; /* made before it was pushed (commit_make.c) */
     /* the committer's */
     ratoon__request *next;
     _Atomic uint32_t turn; /* ratoon__turn; where a caller waits, it sleeps on it */
@@ -78,7 +90,8 @@ typedef struct ratoon__commit_queue {
     _Atomic(ratoon__request *) arrived; /* the newest first; anybody pushes */
     _Atomic uint32_t count;             /* pushed and not yet taken into a group */
     _Atomic bool led;                   /* somebody has the role, or has been given it */
-    _Atomic uint32_t gather;            /* a leader sleeps until so many wait; 0: none does */
+    _Atomic(ratoon__encoder *) encoders[RATOON__ENCODERS]; /* of callers; NULL: none, or in use */
+    _Atomic uint32_t gather; /* a leader sleeps until so many wait; 0: none does */
 
     /* of whoever has the role */
     ratoon__request *first, **last; /* taken from `arrived`, the oldest first */
@@ -145,6 +158,21 @@ void ratoon__commit_lead(ratoon_store *s);
 /* How many wait to be taken into a group. */
 uint32_t ratoon__commit_waiting(const ratoon_store *s);
 
+/* ---- commit_make.c ---- */
+void ratoon__facts_of(ratoon_store *s, const ratoon__lineage *before, ratoon__facts *facts);
+/* Whether what was decided may be folded in after it is acknowledged (committer.c). */
+bool ratoon__decision_folds_later(const ratoon__decision *d);
+/* Encodes a decision as the commit after `before`. keep: its bytes live in the request's arena,
+ * else they are the encoder's until its next use. */
+ratoon_status ratoon__commit_make(ratoon_store *s, ratoon__encoder *encoder,
+                                  const ratoon__request *r, const ratoon__lineage *before,
+                                  const ratoon__decision *d, uint64_t now_us, bool keep,
+                                  ratoon__made *out);
+/* Decides a request on the projection as it is now and makes its commit, in the caller's thread,
+ * which would only wait meanwhile. The committer takes it if nothing came in between, and else
+ * decides anew: a refusal, too, is for it to say. */
+void ratoon__commit_make_ahead(ratoon_store *s, ratoon__request *r);
+
 /* ---- committer.c ---- */
 /* The same for one request outside the queue, straight to `d`; for recovery. */
 ratoon_status ratoon__commit_direct(ratoon_store *s, ratoon__driver *d, ratoon__request *r);
@@ -195,6 +223,8 @@ void ratoon__async_close_all(ratoon_store *s);
 ratoon_status ratoon__projection_load(ratoon_store *s, ratoon__driver *d, ratoon_id root,
                                       bool must_be_fresh, ratoon__lineage **out,
                                       ratoon_error *error);
+/* The version in the cache, a reference; NULL: none. */
+ratoon__lineage *ratoon__projection_cached(ratoon_store *s, ratoon_id root);
 /* Publishes a newer version and stores a snapshot where one is due. Takes no reference. */
 void ratoon__projection_publish(ratoon_store *s, ratoon__driver *d, const ratoon__lineage *l,
                                 size_t commit_size);
