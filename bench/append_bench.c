@@ -160,6 +160,9 @@ static void measure_peer(const bench_options *o, work *w, const bench_peer *peer
     bool sync = w->p->durability == RATOON_DURABILITY_SYNC;
     const char *mode = sync ? peer->sync_mode : peer->none_mode;
     uint64_t count = UINT64_MAX;
+    if (mode == NULL) {
+        return; /* has none like it */
+    }
     if (peer->absent != NULL || (peer == &bench_postgres && o->pg == NULL)) {
         return; /* said once, at the start */
     }

@@ -6,6 +6,7 @@ import os
 from .svg import chart
 
 PEERS = {"ratoon": "ratoon", "rocksdb": "RocksDB, 1 put", "rocksdb-3puts": "RocksDB, 3 puts",
+         "rocksdb-sha256": "RocksDB, 1 put and SHA-256",
          "sqlite": "SQLite", "lmdb": "LMDB", "postgresql": "PostgreSQL"}
 
 

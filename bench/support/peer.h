@@ -32,8 +32,9 @@ typedef struct bench_peer {
     const char *absent; /* NULL, or why it can't be measured */
 } bench_peer;
 
-extern const bench_peer bench_rocksdb;  /* one put */
-extern const bench_peer bench_rocksdb3; /* three, as a plain event store would */
+extern const bench_peer bench_rocksdb;          /* one put */
+extern const bench_peer bench_rocksdb_digested; /* likewise, after a digest; without sync only */
+extern const bench_peer bench_rocksdb3;         /* three, as a plain event store would */
 extern const bench_peer bench_sqlite;
 extern const bench_peer bench_lmdb;
 extern const bench_peer bench_postgres; /* absent without --pg, too */

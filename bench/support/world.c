@@ -80,24 +80,22 @@ void bench_run_new(bench_run *r, ratoon_store *store, const ratoon_pipeline *p, 
 
 void bench_run_start(bench_run *r, ratoon_store *store, uint64_t stage)
 {
-    char name[BENCH_STAGE_NAME];
     ratoon_error error = {0};
-    bench_stage_name(name, stage);
+    bench_stage_name(r->name, stage);
     r->stage = stage;
-    bench_must(ratoon_stage_start(store, r->id, r->epoch, name, &r->attempt, &error), "start",
+    bench_must(ratoon_stage_start(store, r->id, r->epoch, r->name, &r->attempt, &error), "start",
                &error);
 }
 
 void bench_run_step(bench_run *r, ratoon_store *store, const void *output, size_t size)
 {
-    char name[BENCH_STAGE_NAME], next[BENCH_STAGE_NAME];
+    char next[BENCH_STAGE_NAME];
     ratoon_error error = {0};
-    bench_stage_name(name, r->stage);
     bench_stage_name(next, r->stage + 1);
     const ratoon_value value = {
         .key = "output", .data = output, .size = size, .media_type = "application/octet-stream"};
     ratoon_op ops[2] = {{.kind = RATOON_OP_STAGE_END,
-                         .stage = name,
+                         .stage = r->name,
                          .attempt = r->attempt,
                          .status = RATOON_STAGE_SUCCEEDED,
                          .outputs = &value,
@@ -105,16 +103,15 @@ void bench_run_step(bench_run *r, ratoon_store *store, const void *output, size_
                         {.kind = RATOON_OP_STAGE_START, .stage = next}};
     bench_must(ratoon_run_apply(store, r->id, r->epoch, ops, 2, &error), "step", &error);
     r->stage++;
+    memcpy(r->name, next, sizeof next);
     r->attempt = ops[1].attempt_out;
 }
 
 void bench_run_report(bench_run *r, ratoon_store *store, uint64_t done, uint64_t total)
 {
-    char name[BENCH_STAGE_NAME];
     ratoon_error error = {0};
-    bench_stage_name(name, r->stage);
     ratoon_op op = {.kind = RATOON_OP_STAGE_PROGRESS,
-                    .stage = name,
+                    .stage = r->name,
                     .attempt = r->attempt,
                     .done = done,
                     .total = total,
@@ -125,14 +122,12 @@ void bench_run_report(bench_run *r, ratoon_store *store, uint64_t done, uint64_t
 void bench_run_end(bench_run *r, ratoon_store *store, const void *output, size_t size,
                    ratoon_stage_status status)
 {
-    char name[BENCH_STAGE_NAME];
     ratoon_error error = {0};
-    bench_stage_name(name, r->stage);
     const ratoon_value value = {
         .key = "output", .data = output, .size = size, .media_type = "application/octet-stream"};
     const ratoon_failure failure = {.error_class = RATOON_CLASS_EXECUTION, .message = "it failed"};
     ratoon_op op = {.kind = RATOON_OP_STAGE_END,
-                    .stage = name,
+                    .stage = r->name,
                     .attempt = r->attempt,
                     .status = status,
                     .outputs = &value,

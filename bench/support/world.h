@@ -21,6 +21,7 @@ typedef struct bench_run {
     ratoon_id id;
     uint64_t epoch;
     uint64_t stage; /* that is running */
+    char name[BENCH_STAGE_NAME];
     uint32_t attempt;
 } bench_run;
 
