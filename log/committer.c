@@ -70,20 +70,15 @@ static void tentative_set(const group *g, const ratoon__lineage *lineage, slot *
 
 /* Most commits are the only one of their lineage in a group: those are folded in once they are
  * acknowledged, in place where nobody looks. Only what another request is to be judged by has to be
- * there before. */
+ * there before: it is folded into a copy, which is the group's own from then on. */
 static ratoon_status tentative_fold(tentative *t, ratoon_error *error)
 {
     if (t->unfolded == NULL) {
         return RATOON_OK;
     }
-    slot *at = t->unfolded;
-    ratoon_status status = ratoon__fold(t->lineage, &at->commit, &at->digest, &at->after, error);
-    if (status == RATOON_OK) {
-        ratoon__lineage_unref(t->lineage);
-        t->lineage = ratoon__lineage_ref(at->after);
-        t->unfolded = NULL;
-    }
-    return status;
+    const slot *at = t->unfolded;
+    t->unfolded = NULL;
+    return ratoon__fold_into(&t->lineage, &at->commit, &at->digest, error);
 }
 
 /* Before what is acknowledged is published: references would have it copied. */
