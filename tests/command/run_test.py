@@ -1,12 +1,13 @@
 """run: new runs, parameters, state, secrets, keys, --resume."""
 
+import json
 import os
 import subprocess
 import sys
 
 sys.path.insert(0, os.environ["SRC"] + "/tests/command")
 from cases import CHAIN, ERROR_KEYS, HOLD, ITEM_KEYS, ITEMS, RUN_KEYS, STAGE_KEYS, PipelineTest
-from lib import main
+from lib import RATOON, main
 
 TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
 
@@ -246,6 +247,67 @@ class Run(PipelineTest):
 
 
 class RunResume(PipelineTest):
+    def commits(self, run):
+        """What each commit of a run says of stages, in order: "ended one, started two"."""
+        found = {}
+        for e in self.run_ratoon("--json", "log", run).expect_exit(0).json_lines():
+            if e["type"] in ("stage.started", "stage.ended"):
+                kind = e["type"].split(".")[1]
+                found.setdefault(e["commit"], []).append(f"{kind} {e['stage']}")
+        return [", ".join(events) for _, events in sorted(found.items())]
+
+    def test_E01_a_stage_ends_and_the_next_start_in_one_durable_commit(self):
+        # What a stage finds in the log while it is executed is there already: L08.
+        look = f"{RATOON} --json log $RATOON_RUN > seen.$RATOON_STAGE"
+        until = f"until {RATOON} --json log $RATOON_RUN | grep -q ended.*two; do sleep 0.05; done"
+        self.pipeline(
+            "pipeline: p\nstages:\n"
+            f"  - {{name: one, shell: true, run: '{look}'}}\n"
+            f"  - {{name: two, shell: true, run: '{look}', needs: [one]}}\n"
+            f"  - {{name: three, shell: true, run: '{look}; {until}', needs: [one]}}\n"
+            f"  - {{name: four, shell: true, run: '{look}', needs: [two, three]}}\n"
+        )
+        run = self.run_json("run", "p.yaml", "--jobs", "2")["id"]
+        self.assertEqual(
+            self.commits(run),
+            [
+                "started one",
+                "ended one, started two, started three",
+                "ended two",
+                "ended three, started four",
+                "ended four",
+            ],
+        )
+        for stage in ("one", "two", "three", "four"):
+            with open(self.path(f"seen.{stage}"), encoding="utf-8") as file:
+                seen = [json.loads(line) for line in file]
+            self.assertIn(("stage.started", stage), [(e["type"], e["stage"]) for e in seen])
+            self.assertNotIn(("stage.ended", stage), [(e["type"], e["stage"]) for e in seen])
+
+    def test_E01_only_as_many_start_with_an_end_as_jobs_allow(self):
+        self.pipeline(
+            "pipeline: p\nstages:\n"
+            '  - {name: one, run: ["true"]}\n'
+            '  - {name: two, run: ["true"], needs: [one]}\n'
+            '  - {name: three, run: ["true"], needs: [one]}\n'
+        )
+        run = self.run_json("run", "p.yaml", "--jobs", "1")["id"]
+        self.assertEqual(
+            self.commits(run),
+            ["started one", "ended one, started two", "ended two, started three", "ended three"],
+        )
+
+    def test_S04_an_end_is_kept_where_the_next_stage_is_refused(self):
+        self.pipeline(
+            "pipeline: p\nstages:\n"
+            "  - {name: one, shell: true, run: 'echo a=1 > $RATOON_OUTPUT'}\n"
+            '  - {name: two, run: ["true"], requires: [absent]}\n'
+        )
+        run = self.run_json("run", "p.yaml", code=1)["id"]
+        self.assertEqual(self.commits(run), ["started one", "ended one", "ended two"])
+        shown = self.run_json("show", run)
+        self.assertEqual([s["status"] for s in shown["stages"]], ["succeeded", "failed"])
+
     def test_E01_resume_starts_a_new_run_where_there_is_none_or_it_is_done(self):
         self.pipeline(CHAIN)
         first = self.run_ratoon("run", "p.yaml", "--resume").expect_exit(0)

@@ -14,8 +14,7 @@
 
 /* ---- before it starts ---- */
 
-/* Whether processes of an earlier attempt are left, here or in an ancestor run (L08). */
-static bool processes_left(const runner__executor *x, uint32_t stage)
+bool runner__attempt_left(const runner__executor *x, uint32_t stage)
 {
     const runner__facts *f = &x->facts;
     char *path = runner__lock_path(f->store_path, f->run, stage);
@@ -214,21 +213,11 @@ static runner__attempt *attempt_new(runner__executor *x, uint32_t stage, uint32_
     return a;
 }
 
-void runner__attempt_start(runner__executor *x, uint32_t stage)
+/* What comes once the start is durable. */
+static void begin(runner__executor *x, uint32_t stage, uint32_t number)
 {
-    runner__slot *slot = &x->slots[stage];
-    if (processes_left(x, stage)) {
-        slot->state = RUNNER__SLOT_LOCKED;
-        slot->not_before_ms = uv_now(&x->loop) + LOCK_LOOK_MS;
-        return;
-    }
-    slot->state = RUNNER__SLOT_PENDING;
-    uint32_t number = 0;
-    if (!record_start(x, stage, &number)) {
-        return;
-    }
     ratoon__at(RATOON__POINT_RUN_STARTED);
-    slot->state = RUNNER__SLOT_RUNNING;
+    x->slots[stage].state = RUNNER__SLOT_RUNNING;
     runner__attempt *a = attempt_new(x, stage, number);
     runner_event event = {.kind = RUNNER_STAGE_STARTED,
                           .run = x->facts.run,
@@ -245,6 +234,22 @@ void runner__attempt_start(runner__executor *x, uint32_t stage)
         ratoon__at(RATOON__POINT_RUN_SPAWNED);
     }
     runner__wake(x);
+}
+
+void runner__attempt_start(runner__executor *x, uint32_t stage)
+{
+    runner__slot *slot = &x->slots[stage];
+    if (runner__attempt_left(x, stage)) {
+        slot->state = RUNNER__SLOT_LOCKED;
+        slot->not_before_ms = uv_now(&x->loop) + LOCK_LOOK_MS;
+        return;
+    }
+    slot->state = RUNNER__SLOT_PENDING;
+    uint32_t number = 0;
+    if (!record_start(x, stage, &number)) {
+        return;
+    }
+    begin(x, stage, number);
 }
 
 /* ---- while it runs ---- */
@@ -399,21 +404,33 @@ static void free_recorded(runner__attempt *a)
     }
 }
 
+/* Begins what was recorded as started: at once, so that whatever stops it finds it. */
+static void begin_handed_over(runner__executor *x)
+{
+    const runner__handover next = x->handover;
+    x->handover.count = 0;
+    for (size_t i = 0; i < next.count; i++) {
+        begin(x, next.stages[i], next.attempts[i]);
+    }
+}
+
 bool runner__attempt_step(runner__attempt *a)
 {
-    bool broken = a->x->phase == RUNNER__PHASE_BROKEN;
+    runner__executor *x = a->x;
+    bool broken = x->phase == RUNNER__PHASE_BROKEN;
     if (!broken && runner__items_record(a) && record_sides(a)) {
         free_recorded(a);
     }
     if (a->running > 0 || (a->items_left && a->stop == RUNNER__STOP_NONE)) {
         return false;
     }
-    if (a->x->phase != RUNNER__PHASE_BROKEN) {
+    if (x->phase != RUNNER__PHASE_BROKEN) {
         ratoon__at(RATOON__POINT_RUN_END);
         runner__attempt_end(a);
         ratoon__at(RATOON__POINT_RUN_ENDED);
     }
     runner__attempt_free(a);
+    begin_handed_over(x);
     return true;
 }
 

@@ -126,10 +126,9 @@ static void emit_end(runner__attempt *a, runner_event_kind kind, ratoon_stage_st
     runner__emit(a->x, &event);
 }
 
-/* Appends the last progress, where it is not logged yet, and `op`. */
-static ratoon_status append_end(runner__attempt *a, ratoon_op *op)
+/* The last progress, where it is not logged yet, and `op`. */
+static size_t end_ops(const runner__attempt *a, const ratoon_op *op, ratoon_op ops[2])
 {
-    ratoon_op ops[2];
     size_t count = 0;
     if (a->progress_dirty) {
         ops[count++] = (ratoon_op){.kind = RATOON_OP_STAGE_PROGRESS,
@@ -138,10 +137,45 @@ static ratoon_status append_end(runner__attempt *a, ratoon_op *op)
                                    .done = a->done,
                                    .total = a->total,
                                    .text = a->progress_message.data};
-        a->progress_dirty = false;
     }
     ops[count++] = *op;
+    return count;
+}
+
+static ratoon_status append_end(runner__attempt *a, const ratoon_op *op)
+{
+    ratoon_op ops[2];
+    const size_t count = end_ops(a, op, ops);
+    a->progress_dirty = false;
     return runner__apply(a->x, ops, count);
+}
+
+/* Appends the end together with the starts of what can start then, so that from one stage to the
+ * next the disk is waited for once. True: all of it is durable, and what starts is noted. False:
+ * nothing is; whatever the reason, end and starts are to be recorded one by one. */
+static bool append_handover(runner__attempt *a, const ratoon_op *end)
+{
+    runner__executor *x = a->x;
+    runner__handover next = {.count = 0};
+    ratoon_op ops[2 + RUNNER__HANDOVER_MAX];
+    next.count = runner__schedule_after(x, a, next.stages);
+    if (next.count == 0) {
+        return false;
+    }
+    const size_t first = end_ops(a, end, ops);
+    for (size_t i = 0; i < next.count; i++) {
+        const ratoon_stage_def *def = ratoon_pipeline_stage(x->facts.pipeline, next.stages[i]);
+        ops[first + i] = (ratoon_op){.kind = RATOON_OP_STAGE_START, .stage = def->name};
+    }
+    if (runner__try(x, ops, first + next.count) != RATOON_OK) {
+        return false;
+    }
+    a->progress_dirty = false;
+    for (size_t i = 0; i < next.count; i++) {
+        next.attempts[i] = ops[first + i].attempt_out;
+    }
+    x->handover = next;
+    return true;
 }
 
 static ratoon_op end_op(const runner__attempt *a, ratoon_stage_status status, const ending *e)
@@ -230,7 +264,7 @@ static void succeed(runner__attempt *a, ending *e)
     ratoon_stage_status status =
         e->degraded != NULL ? RATOON_STAGE_DEGRADED : RATOON_STAGE_SUCCEEDED;
     ratoon_op op = end_op(a, status, e);
-    ratoon_status applied = append_end(a, &op);
+    ratoon_status applied = append_handover(a, &op) ? RATOON_OK : append_end(a, &op);
     if (refused(a, applied, e)) {
         fail(a, e);
         return;

@@ -124,6 +124,8 @@ struct runner__attempt {
     runner__failure first; /* failure of the first failed item */
     bool classes[RATOON_CLASS_UNKNOWN + 1];
 };
+/* Whether processes of an earlier attempt are left, here or in an ancestor run (L08). */
+bool runner__attempt_left(const runner__executor *x, uint32_t stage);
 /* Starts the stage: records it, makes its files, starts its process or first items. False where it
  * could not be started now (see the slot). */
 void runner__attempt_start(runner__executor *x, uint32_t stage);
@@ -142,6 +144,14 @@ void runner__attempt_add_result(runner__attempt *a, const runner__result *result
 
 /* ---- attempt_end.c ---- */
 void runner__attempt_end(runner__attempt *a);
+
+/* Stages whose start was recorded with the end of another, to be begun before anything else. */
+#define RUNNER__HANDOVER_MAX 16
+typedef struct runner__handover {
+    uint32_t stages[RUNNER__HANDOVER_MAX];
+    uint32_t attempts[RUNNER__HANDOVER_MAX];
+    size_t count;
+} runner__handover;
 
 /* ---- items.c: stages with foreach ---- */
 void runner__items_begin(runner__attempt *a);
@@ -169,6 +179,9 @@ typedef struct runner__slot {
 } runner__slot;
 ratoon_status runner__schedule_load(runner__executor *x, ratoon_error *error);
 void runner__schedule(runner__executor *x); /* starts what can start */
+/* The stages that runner__schedule() would start next if `ended` had succeeded, in its order. */
+size_t runner__schedule_after(runner__executor *x, const runner__attempt *ended,
+                              uint32_t stages[RUNNER__HANDOVER_MAX]);
 /* Whether it is only time that keeps a stage from starting. */
 bool runner__schedule_waits(const runner__executor *x, uint32_t stage);
 /* Loop time at which something waiting is to be looked at again, UINT64_MAX: nothing waits. */
@@ -199,6 +212,7 @@ struct runner__executor {
     runner__slot *slots;
     size_t stages;
     runner__attempt *attempts;
+    runner__handover handover;
     ratoon_id *ancestors; /* runs whose stages may still have processes */
     size_t ancestors_count;
     uv_timer_t tick, run_timer, wake_timer;

@@ -178,6 +178,50 @@ void runner__schedule(runner__executor *x)
     }
 }
 
+/* Whether only one stage is to end in this turn, and no items wait for room: what starts then
+ * depends on nothing but this end. */
+static bool ends_alone(const runner__executor *x, const runner__attempt *ended)
+{
+    for (const runner__attempt *a = x->attempts; a != NULL; a = a->next) {
+        if (a != ended && (a->running == 0 || a->items_left)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+size_t runner__schedule_after(runner__executor *x, const runner__attempt *ended,
+                              uint32_t stages[RUNNER__HANDOVER_MAX])
+{
+    if (x->phase != RUNNER__PHASE_WORKING || !ends_alone(x, ended)) {
+        return 0;
+    }
+    const uint32_t *order = ratoon_pipeline_order(x->facts.pipeline);
+    const uint64_t now = uv_now(&x->loop);
+    size_t count = 0;
+    bool full = false;
+    x->slots[ended->stage].state = RUNNER__SLOT_PASSED;
+    for (size_t i = 0; i < x->stages && !full && count < RUNNER__HANDOVER_MAX; i++) {
+        const uint32_t stage = order[i];
+        if (x->processes + count >= x->jobs) {
+            break;
+        }
+        if (!runner__schedule_waits(x, stage) || x->slots[stage].not_before_ms > now ||
+            runner__attempt_left(x, stage)) {
+            continue;
+        }
+        /* How many items it starts is not known yet; and its key may be absent where what should
+         * produce it failed and was forgiven, which is looked at when it is started by itself. */
+        const bool items = def_of(x, stage)->foreach_key != NULL;
+        full = items;
+        if (!items || (!ended->def->allow_failure && !runner__schedule_forgiven_above(x, stage))) {
+            stages[count++] = stage;
+        }
+    }
+    x->slots[ended->stage].state = RUNNER__SLOT_RUNNING;
+    return count;
+}
+
 uint64_t runner__schedule_next_ms(const runner__executor *x)
 {
     uint64_t next = UINT64_MAX;
