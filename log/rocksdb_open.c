@@ -55,11 +55,11 @@ typedef struct options_set {
 } options_set;
 
 /* Commits of a lineage are put one after the other: RocksDB remembers the place of its last one in
- * memory, and an insertion costs a third less where many lineages take turns. It also does so for
- * the beginnings of erased ranges, in the same list of places although they live elsewhere, which
- * ends in a failed assertion: so only whole keys may have that prefix, one byte longer than an id
- * (the first of a number, always 0), and ranges begin with a bare id (rocksdb_erase.c). The C
- * interface knows this option by its name only; a RocksDB that doesn't know it does without. */
+ * memory, and need not look for it where many lineages take turns. It also does so for the
+ * beginnings of erased ranges, in the same list of places although they live elsewhere, which ends
+ * in a failed assertion: so only whole keys may have that prefix, one byte longer than an id (the
+ * first of a number, always 0), and ranges begin with a bare id (rocksdb_erase.c). The C interface
+ * knows this option by its name only; a RocksDB that doesn't know it does without. */
 static rocksdb_options_t *insertion_hinted(rocksdb_options_t *o)
 {
     char text[96];
