@@ -101,25 +101,10 @@ static rocksdb_options_t *family_options(const options_set *set, int family)
     return o;
 }
 
-/* Without RocksDB's attempts to go on by itself after a failed write (a store is opened again):
- * before version 8.7, closing it while such an attempt begins may never return. In the C interface
- * only this sets it. */
-static rocksdb_options_t *base_options(void)
-{
-    rocksdb_options_t *plain = rocksdb_options_create(), *o = rocksdb_options_create();
-    char *message = NULL;
-    rocksdb_get_options_from_string(plain, "max_bgerror_resume_count=0", o, &message);
-    if (message != NULL) {
-        abort(); /* it has no such option */
-    }
-    rocksdb_options_destroy(plain);
-    return o;
-}
-
 static void options_make(options_set *set, int recovery)
 {
     set->cache = rocksdb_cache_create_lru(CACHE_SIZE);
-    set->base = base_options();
+    set->base = rocksdb_options_create();
     rocksdb_options_set_info_log_level(set->base, LOG_QUIET);
     rocksdb_options_set_keep_log_file_num(set->base, DIARIES_MAX);
     rocksdb_options_set_max_background_jobs(set->base, 2);

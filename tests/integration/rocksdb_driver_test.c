@@ -4,7 +4,6 @@
 #include "tests/support/driver_suite.h"
 #include "tests/support/support.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -569,33 +568,6 @@ START_TEST(test_derived_rows_are_written_in_the_background_and_stay_findable)
 }
 END_TEST
 
-/* ---- errors ---- */
-
-/* It would try to go on behind our back; found by tests/iofault: a store that was closed on a full
- * disk, while it began to, was never closed. */
-START_TEST(test_rocksdb_does_not_go_on_by_itself_after_an_error)
-{
-    char *db = support_path_join(store, "db");
-    DIR *files = opendir(db);
-    const struct dirent *entry;
-    unsigned seen = 0;
-    ck_assert_ptr_nonnull(files);
-    while ((entry = readdir(files)) != NULL) { /* the options it was opened with */
-        if (strncmp(entry->d_name, "OPTIONS-", 8) == 0 && strstr(entry->d_name, "tmp") == NULL) {
-            char *path = support_path_join(db, entry->d_name);
-            char *text = support_read_file(path, NULL);
-            ck_assert_ptr_nonnull(strstr(text, "max_bgerror_resume_count=0\n"));
-            seen++;
-            free(text);
-            free(path);
-        }
-    }
-    ck_assert_uint_gt(seen, 0);
-    closedir(files);
-    free(db);
-}
-END_TEST
-
 /* ---- what is there and who has it ---- */
 
 START_TEST(test_E04_opening_never_creates)
@@ -731,7 +703,6 @@ static Suite *suite(void)
     tcase_add_test(list, test_list_refuses_what_it_can_not_answer);
     tcase_add_test(list, test_derived_rows_are_written_in_the_background_and_stay_findable);
     TCase *opening = add_case(s, "open");
-    tcase_add_test(opening, test_rocksdb_does_not_go_on_by_itself_after_an_error);
     tcase_add_test(opening, test_E04_opening_never_creates);
     tcase_add_test(opening, test_E04_creating_never_replaces);
     tcase_add_test(opening, test_open_store_is_busy_and_stays_so);
