@@ -110,19 +110,7 @@ int command_diff(app *a, const args *in)
     if (error.code != RATOON_OK) {
         return app_fail(a, &error);
     }
-    code = EXIT_DONE;
-    if (a->json) {
-        doc_print(&json);
-    } else {
-        json_t *document = doc_parse(a, json.data, json.size);
-        code = document == NULL ? EXIT_DAMAGED : EXIT_DONE;
-        if (document != NULL) {
-            diff_print(a, json_object_get(document, "diff"));
-        }
-        json_decref(document);
-    }
-    ratoon_buffer_free(&json);
-    return code;
+    return doc_show(a, &json, "diff", diff_print);
 }
 
 /* ---- stale ---- */

@@ -30,6 +30,25 @@ json_t *doc_parse(const app *a, const char *text, size_t size)
     return document;
 }
 
+int doc_show(const app *a, ratoon_buffer *document, const char *name,
+             void (*print)(const app *a, const json_t *member))
+{
+    int code = EXIT_DONE;
+    if (a->json) {
+        doc_print(document);
+    } else {
+        json_t *parsed = doc_parse(a, document->data, document->size);
+        if (parsed != NULL) {
+            print(a, json_object_get(parsed, name));
+        } else {
+            code = EXIT_DAMAGED;
+        }
+        json_decref(parsed);
+    }
+    ratoon_buffer_free(document);
+    return code;
+}
+
 json_t *doc_member(const json_t *object, const char *key)
 {
     json_t *value = json_object_get(object, key);

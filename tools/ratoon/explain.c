@@ -42,8 +42,9 @@ static char *because_text(const json_t *because)
     return text;
 }
 
-static void explain_print(const json_t *explained)
+static void explain_print(const app *a, const json_t *explained)
 {
+    (void)a;
     size_t i;
     json_t *because;
     text_put_string(stdout, doc_string(explained, "stage"));
@@ -82,17 +83,5 @@ int command_explain(app *a, const args *in)
     if (error.code != RATOON_OK) {
         return app_fail(a, &error);
     }
-    code = EXIT_DONE;
-    if (a->json) {
-        doc_print(&json);
-    } else {
-        json_t *document = doc_parse(a, json.data, json.size);
-        code = document == NULL ? EXIT_DAMAGED : EXIT_DONE;
-        if (document != NULL) {
-            explain_print(json_object_get(document, "explain"));
-        }
-        json_decref(document);
-    }
-    ratoon_buffer_free(&json);
-    return code;
+    return doc_show(a, &json, "explain", explain_print);
 }

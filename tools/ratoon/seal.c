@@ -29,8 +29,9 @@ int command_keygen(app *a, const args *in)
     return EXIT_DONE;
 }
 
-static void seal_print(const json_t *seal)
+static void seal_print(const app *a, const json_t *seal)
 {
+    (void)a;
     printf("sealed %" PRIu64 " lineages in ", doc_number(seal, "lineages"));
     text_put_string(stdout, doc_string(seal, "file"));
     printf(", root %s\n", doc_string(seal, "root"));
@@ -55,17 +56,5 @@ int command_seal(app *a, const args *in)
                  "store can use it too; `ratoon keygen` makes one to be kept elsewhere",
                  a->store_path);
     }
-    code = EXIT_DONE;
-    if (a->json) {
-        doc_print(&json);
-    } else {
-        json_t *document = doc_parse(a, json.data, json.size);
-        code = document == NULL ? EXIT_DAMAGED : EXIT_DONE;
-        if (document != NULL) {
-            seal_print(json_object_get(document, "seal"));
-        }
-        json_decref(document);
-    }
-    ratoon_buffer_free(&json);
-    return code;
+    return doc_show(a, &json, "seal", seal_print);
 }
