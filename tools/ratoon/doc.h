@@ -12,8 +12,8 @@ void doc_print_json(const json_t *document);
 /* Parses a document; NULL: reported. */
 json_t *doc_parse(const app *a, const char *text, size_t size);
 
-/* Writes a document as it is with --json, else has `print` write its member `name` for people; frees
- * it. Returns the exit code. */
+/* Writes a document as it is with --json, else has `print` write its member `name` for people.
+ * Frees it; returns the exit code. */
 int doc_show(const app *a, ratoon_buffer *document, const char *name,
              void (*print)(const app *a, const json_t *member));
 
