@@ -377,9 +377,9 @@ static void check(campaign *c, const char *store, crash_model *model)
         give_up(c, why);
     }
     for (size_t i = 0; i < model->lineages_count; i++) {
-        model->lineages[i].may_be = false;
+        model->lineages[i].deleting = 0;
     }
-    model->pruning = false;
+    model->pruning = 0;
     model->backup_from = 0;
     model->seen_count = 0;
     model->seen_last = c->feed_from;

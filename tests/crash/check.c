@@ -195,7 +195,8 @@ static void check_lineages(const crash_check *c, const log_walk *w)
         ratoon_id_format(w->roots[i], text);
         if (l != NULL && l->deleted && !w->marks[i]) {
             wrong("lineage %s was deleted and is there", text);
-        } else if (w->marks[i] && l != NULL && !l->deleted && !l->may_be && !c->model->pruning) {
+        } else if (w->marks[i] && l != NULL && !l->deleted && l->deleting == 0 &&
+                   c->model->pruning == 0) {
             wrong("lineage %s is deleted, which nobody asked for", text);
         }
     }

@@ -112,8 +112,8 @@ typedef struct crash_seen {
 
 typedef struct crash_lineage {
     ratoon_id root;
-    bool deleted; /* acknowledged, or found */
-    bool may_be;  /* a deletion was asked for and not answered */
+    bool deleted;      /* acknowledged, or found */
+    unsigned deleting; /* deletions asked for and not answered */
 } crash_lineage;
 
 typedef struct crash_model {
@@ -125,7 +125,7 @@ typedef struct crash_model {
     size_t lineages_count, lineages_capacity;
     crash_seen *seen; /* by the feed reader of this round */
     size_t seen_count, seen_capacity;
-    bool pruning;         /* a prune was asked for and not answered */
+    unsigned pruning;     /* prunes asked for and not answered */
     uint64_t backup_from; /* what a finished backup at least holds; 0: none finished */
     uint64_t seen_last;   /* where the next feed reader goes on */
 } crash_model;

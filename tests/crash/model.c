@@ -89,14 +89,25 @@ static void take_logged(crash_model *m, const crash_record *r)
                                            : CRASH_OP_OPEN;
 }
 
+/* Several threads and processes may be at the same thing: one's answer says nothing of another that
+ * was killed. */
+static void count_open(unsigned *open, const crash_record *r)
+{
+    if (r->said == CRASH_INTENT) {
+        ++*open;
+    } else if (*open > 0) {
+        --*open;
+    }
+}
+
 static void take_other(crash_model *m, const crash_record *r)
 {
     if (r->kind == CRASH_DELETE) {
         crash_lineage *l = crash_model_lineage(m, r->root, true);
-        l->may_be = r->said == CRASH_INTENT;
+        count_open(&l->deleting, r);
         l->deleted = l->deleted || r->said == CRASH_ACKED;
     } else if (r->kind == CRASH_PRUNE) {
-        m->pruning = r->said == CRASH_INTENT;
+        count_open(&m->pruning, r);
     } else if (r->kind == CRASH_BACKUP) {
         m->backup_from = r->said == CRASH_ACKED ? r->position : 0;
     }
