@@ -27,6 +27,7 @@
 #include "log/pending.h"
 #include "log/slots.h"
 #include "log/witness.h"
+#include <endian.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -152,33 +153,25 @@ static inline ratoon__rocks *ratoon__rocks_of(ratoon__driver *d)
 /* ---- bytes ---- */
 static inline void ratoon__put_be64(uint8_t out[8], uint64_t value)
 {
-    for (int i = 0; i < 8; i++) {
-        out[i] = (uint8_t)(value >> (56 - 8 * i));
-    }
+    const uint64_t bytes = htobe64(value);
+    memcpy(out, &bytes, sizeof bytes);
 }
 static inline uint64_t ratoon__get_be64(const void *in)
 {
-    const uint8_t *bytes = in;
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) {
-        value = value << 8 | bytes[i];
-    }
-    return value;
+    uint64_t bytes;
+    memcpy(&bytes, in, sizeof bytes);
+    return be64toh(bytes);
 }
 static inline void ratoon__put_le64(uint8_t out[8], uint64_t value)
 {
-    for (int i = 0; i < 8; i++) {
-        out[i] = (uint8_t)(value >> (8 * i));
-    }
+    const uint64_t bytes = htole64(value);
+    memcpy(out, &bytes, sizeof bytes);
 }
 static inline uint64_t ratoon__get_le64(const void *in)
 {
-    const uint8_t *bytes = in;
-    uint64_t value = 0;
-    for (int i = 7; i >= 0; i--) {
-        value = value << 8 | bytes[i];
-    }
-    return value;
+    uint64_t bytes;
+    memcpy(&bytes, in, sizeof bytes);
+    return le64toh(bytes);
 }
 static inline void ratoon__commit_key(uint8_t key[RATOON__COMMIT_KEY], ratoon_id lineage,
                                       uint64_t number)
