@@ -57,7 +57,9 @@ void ratoon__io_u32(ratoon__io *io, uint32_t *value)
         io->damaged = true;
         wide = 0;
     }
-    *value = (uint32_t)wide;
+    if (!ratoon__io_writing(io)) {
+        *value = (uint32_t)wide;
+    }
 }
 
 void ratoon__io_i32(ratoon__io *io, int32_t *value)
@@ -66,7 +68,9 @@ void ratoon__io_i32(ratoon__io *io, int32_t *value)
     uint32_t zigzag = (uint32_t)(wide < 0 ? -2 * wide - 1 : 2 * wide);
     ratoon__io_u32(io, &zigzag);
     const int64_t half = zigzag / 2;
-    *value = (int32_t)((zigzag & 1) != 0 ? -half - 1 : half);
+    if (!ratoon__io_writing(io)) {
+        *value = (int32_t)((zigzag & 1) != 0 ? -half - 1 : half);
+    }
 }
 
 unsigned ratoon__io_enum(ratoon__io *io, unsigned value, unsigned max)
@@ -82,7 +86,10 @@ unsigned ratoon__io_enum(ratoon__io *io, unsigned value, unsigned max)
 
 void ratoon__io_bool(ratoon__io *io, bool *value)
 {
-    *value = ratoon__io_enum(io, *value ? 1 : 0, 1) == 1;
+    const bool read = ratoon__io_enum(io, *value ? 1 : 0, 1) == 1;
+    if (!ratoon__io_writing(io)) { /* others may look at what is written */
+        *value = read;
+    }
 }
 
 void ratoon__io_bytes(ratoon__io *io, void *bytes, size_t size)

@@ -76,7 +76,7 @@ ratoon_status ratoon__rocks_stage_erase(ratoon__rocks *r, const ratoon__append *
     ratoon__commit_key(from + 1, a->lineage, 0);
     ratoon__commit_key(to + 1, a->lineage, a->number);
     /* From the id alone: a range that began with a whole key would be taken for a commit where
-     * RocksDB remembers the place of the last one (insertion_hinted() in rocksdb_open.c). */
+     * RocksDB remembers the place of the last one (rocksdb_hint.c). */
     batch_range(r, RATOON__FAMILY_COMMITS, a->lineage.bytes, sizeof a->lineage.bytes, to + 1,
                 RATOON__COMMIT_KEY);
     batch_range(r, RATOON__FAMILY_DERIVED, from, sizeof from, to, sizeof to);

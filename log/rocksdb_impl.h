@@ -299,6 +299,12 @@ void ratoon__rocks_keeper_stop(ratoon__rocks *r); /* once it has ended what it d
  * one. */
 ratoon_status ratoon__rocks_open_proven(ratoon__rocks *r, ratoon_error *error);
 
+/* ---- rocksdb_hint.c ---- */
+/* The options, of which it becomes the owner, with hints for commits. */
+rocksdb_options_t *ratoon__rocks_hinted(rocksdb_options_t *o);
+/* Whether the database was last opened with them. */
+bool ratoon__rocks_hinted_before(const char *db);
+
 /* ---- rocksdb_open.c ---- */
 /* Opens the database with all, else with as much of the log as there is before its first flaw.
  * *mended: only once the list of its files was cut; that all is there is to be proven. */

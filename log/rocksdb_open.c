@@ -8,7 +8,6 @@
 
 #include <rocksdb/c.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,28 +53,7 @@ typedef struct options_set {
     rocksdb_cache_t *cache;
 } options_set;
 
-/* Commits of a lineage are put one after the other: RocksDB remembers the place of its last one in
- * memory, and need not look for it where many lineages take turns. It also does so for the
- * beginnings of erased ranges, in the same list of places although they live elsewhere, which ends
- * in a failed assertion: so only whole keys may have that prefix, one byte longer than an id (the
- * first of a number, always 0), and ranges begin with a bare id (rocksdb_erase.c). The C interface
- * knows this option by its name only; a RocksDB that doesn't know it does without. */
-static rocksdb_options_t *insertion_hinted(rocksdb_options_t *o)
-{
-    char text[96];
-    char *message = NULL;
-    snprintf(text, sizeof text,
-             "memtable_insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.%zu",
-             sizeof(ratoon_id) + 1);
-    rocksdb_options_t *hinted = rocksdb_options_create();
-    rocksdb_get_options_from_string(o, text, hinted, &message);
-    rocksdb_options_destroy(message == NULL ? o : hinted);
-    hinted = message == NULL ? hinted : o;
-    rocksdb_free(message);
-    return hinted;
-}
-
-static rocksdb_options_t *family_options(const options_set *set, int family)
+static rocksdb_options_t *family_options(const options_set *set, int family, bool hinted)
 {
     rocksdb_options_t *o = rocksdb_options_create_copy(set->base);
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
@@ -90,7 +68,7 @@ static rocksdb_options_t *family_options(const options_set *set, int family)
     if (family == RATOON__FAMILY_COMMITS) {
         rocksdb_options_set_prefix_extractor(
             o, rocksdb_slicetransform_create_fixed_prefix(sizeof(ratoon_id)));
-        o = insertion_hinted(o);
+        o = hinted ? ratoon__rocks_hinted(o) : o;
     }
     if (family == RATOON__FAMILY_VALUES || family == RATOON__FAMILY_DERIVED) {
         rocksdb_options_set_enable_blob_files(o, 1);
@@ -101,7 +79,7 @@ static rocksdb_options_t *family_options(const options_set *set, int family)
     return o;
 }
 
-static void options_make(options_set *set, int recovery)
+static void options_make(options_set *set, int recovery, bool hinted)
 {
     set->cache = rocksdb_cache_create_lru(CACHE_SIZE);
     set->base = rocksdb_options_create();
@@ -116,7 +94,7 @@ static void options_make(options_set *set, int recovery)
      * flaw in the part of it that is long in tables makes RocksDB refuse to open at all. */
     rocksdb_options_set_atomic_flush(set->base, 1);
     for (int i = 0; i < RATOON__FAMILIES; i++) {
-        set->family[i] = family_options(set, i);
+        set->family[i] = family_options(set, i, hinted);
     }
 }
 
@@ -129,16 +107,19 @@ static void options_free(options_set *set)
     rocksdb_cache_destroy(set->cache);
 }
 
-static rocksdb_t *open_db(const char *folder, int recovery, bool create,
-                          rocksdb_column_family_handle_t **families, char **message)
+static void close_db(rocksdb_t *db, rocksdb_column_family_handle_t **families)
 {
-    char *path = ratoon__path_join(folder, "db");
-    if (path == NULL) {
-        *message = ratoon__rocks_no_memory;
-        return NULL;
+    for (int i = 0; i < RATOON__FAMILIES; i++) {
+        rocksdb_column_family_handle_destroy(families[i]);
     }
+    rocksdb_close(db);
+}
+
+static rocksdb_t *open_path(const char *path, int recovery, bool create, bool hinted,
+                            rocksdb_column_family_handle_t **families, char **message)
+{
     options_set set;
-    options_make(&set, recovery);
+    options_make(&set, recovery, hinted);
     rocksdb_options_set_create_if_missing(set.base, create);
     rocksdb_options_set_error_if_exists(set.base, create);
     rocksdb_options_set_create_missing_column_families(set.base, create);
@@ -146,16 +127,29 @@ static rocksdb_t *open_db(const char *folder, int recovery, bool create,
                                                  (const rocksdb_options_t *const *)set.family,
                                                  families, message);
     options_free(&set);
-    free(path);
     return db;
 }
 
-static void close_db(rocksdb_t *db, rocksdb_column_family_handle_t **families)
+/* A log of an earlier version may erase ranges that begin with a whole key (rocksdb_hint.c): that
+ * is read back into tables without hints first. */
+static rocksdb_t *open_db(const char *folder, int recovery, bool create,
+                          rocksdb_column_family_handle_t **families, char **message)
 {
-    for (int i = 0; i < RATOON__FAMILIES; i++) {
-        rocksdb_column_family_handle_destroy(families[i]);
+    rocksdb_t *db = NULL;
+    char *path = ratoon__path_join(folder, "db");
+    if (path == NULL) {
+        *message = ratoon__rocks_no_memory;
+        return NULL;
     }
-    rocksdb_close(db);
+    if (!create && !ratoon__rocks_hinted_before(path)) {
+        db = open_path(path, recovery, false, false, families, message);
+        if (*message == NULL) {
+            close_db(db, families);
+        }
+    }
+    db = *message == NULL ? open_path(path, recovery, create, true, families, message) : NULL;
+    free(path);
+    return db;
 }
 
 void ratoon__rocks_close_db(ratoon__rocks *r)

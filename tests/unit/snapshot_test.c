@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { STEPS = 400, STAGES = 5, FLIPS = 4000 };
 
@@ -282,6 +283,29 @@ START_TEST(test_S07_two_ways_to_the_same_projection_are_equal)
 }
 END_TEST
 
+/* Other threads look at a projection while its snapshot is made: not a byte of it is written, not
+ * even with what it holds already. */
+START_TEST(test_S07_a_snapshot_leaves_the_projection_alone)
+{
+    ratoon__buf bytes = {0};
+    ratoon_pipeline *p = support_pipeline("a; b: a");
+    support_lineage s;
+    support_lineage_init(&s, p, NULL, 0);
+    support_succeed(&s, 1, "a", "k=v");
+    ratoon__lineage *page =
+        mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(page, MAP_FAILED);
+    memcpy(page, s.l, sizeof *page);
+    ck_assert_int_eq(mprotect(page, sizeof *page, PROT_READ), 0);
+    ck_assert_int_eq(ratoon__snapshot_encode(page, &bytes), RATOON_OK);
+    ck_assert_uint_gt(bytes.size, 0);
+    ck_assert_int_eq(munmap(page, sizeof *page), 0);
+    ratoon__buf_free(&bytes);
+    support_lineage_free(&s);
+    ratoon_pipeline_free(p);
+}
+END_TEST
+
 START_TEST(test_R25_stale_stages_stay_stale_in_a_snapshot)
 {
     ratoon_pipeline *p = support_pipeline("a; b: a; c: b");
@@ -428,6 +452,7 @@ static Suite *suite(void)
     tcase_set_timeout(equal, 120);
     tcase_add_test(equal, test_S07_snapshot_goes_round_at_every_step);
     tcase_add_test(equal, test_S07_two_ways_to_the_same_projection_are_equal);
+    tcase_add_test(equal, test_S07_a_snapshot_leaves_the_projection_alone);
     tcase_add_test(equal, test_R25_stale_stages_stay_stale_in_a_snapshot);
     tcase_add_test(equal, test_S07_equality_says_what_differs);
     tcase_add_test(equal, test_snapshot_shares_what_branches_share);
