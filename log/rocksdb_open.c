@@ -33,6 +33,9 @@ enum {
     INTERVAL_DEFAULT_MS = 100,
 };
 
+/* Of a buffer's size: 20 bits a value of 1 KiB, the smallest. */
+#define VALUES_BLOOM_RATIO 0.0025
+
 static const char *const family_names[RATOON__FAMILIES] = {
     [RATOON__FAMILY_DERIVED] = "default",
     [RATOON__FAMILY_COMMITS] = "commits",
@@ -69,6 +72,11 @@ static rocksdb_options_t *family_options(const options_set *set, int family, boo
         rocksdb_options_set_prefix_extractor(
             o, rocksdb_slicetransform_create_fixed_prefix(sizeof(ratoon_id)));
         o = hinted ? ratoon__rocks_hinted(o) : o;
+    }
+    if (family == RATOON__FAMILY_VALUES) {
+        /* Each value is looked for before it is put (S05), and most are not there. */
+        rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, VALUES_BLOOM_RATIO);
+        rocksdb_options_set_memtable_whole_key_filtering(o, 1);
     }
     if (family == RATOON__FAMILY_VALUES || family == RATOON__FAMILY_DERIVED) {
         rocksdb_options_set_enable_blob_files(o, 1);
