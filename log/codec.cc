@@ -849,198 +849,14 @@ void Decoder::stage_body(const fb::Event &from, ratoon__event &out)
 
 /* The verifier is a tree of small templates that the compiler calls one by one unless told
  * otherwise: inlined it takes a third of the time. */
-__attribute__((flatten, noinline)) bool verified(const uint8_t *bytes, size_t size)
+__attribute__((flatten)) bool verified(const uint8_t *bytes, size_t size)
 {
     const auto tables = static_cast<flatbuffers::uoffset_t>(size / 4);
     flatbuffers::Verifier verifier(bytes, size, 16, tables);
     return fb::VerifyCommitBuffer(verifier);
 }
 
-/* All that the verifier reads of a commit which it passes, marked in the same order. Of everything
- * else it only asks whether it lies within the buffer, and that depends on what it reads. */
-struct Reading {
-    const uint8_t *bytes;
-    uint8_t *read; /* as long, of zeros */
-
-    void mark(const void *at, size_t size)
-    {
-        std::memset(read + (static_cast<const uint8_t *>(at) - bytes), 0xff, size);
-    }
-    void table(const void *at)
-    {
-        const auto *start = static_cast<const uint8_t *>(at);
-        const auto *fields = start - flatbuffers::ReadScalar<flatbuffers::soffset_t>(start);
-        const size_t size = flatbuffers::ReadScalar<flatbuffers::voffset_t>(fields);
-        mark(start, sizeof(flatbuffers::soffset_t));
-        mark(fields, sizeof(flatbuffers::voffset_t)); /* the size, which may say 0 */
-        mark(fields, size);
-    }
-    void field(const void *table, flatbuffers::voffset_t number, size_t size)
-    {
-        const auto *from = static_cast<const flatbuffers::Table *>(table);
-        if (from->CheckField(number)) {
-            mark(from->GetAddressOf(number), size);
-        }
-    }
-    void offset(const void *table, flatbuffers::voffset_t number)
-    {
-        field(table, number, sizeof(flatbuffers::uoffset_t));
-    }
-    void text(const void *table, flatbuffers::voffset_t number, const flatbuffers::String *s)
-    {
-        offset(table, number);
-        if (s != nullptr) {
-            mark(s, sizeof(flatbuffers::uoffset_t));
-            mark(s->c_str() + s->size(), 1);
-        }
-    }
-    template <class T>
-    void tables(const void *table, flatbuffers::voffset_t number, TablesIn<T> list)
-    {
-        offset(table, number);
-        if (list != nullptr) {
-            mark(list, (1 + static_cast<size_t>(list->size())) * sizeof(flatbuffers::uoffset_t));
-        }
-    }
-
-    void value(const fb::Value &v)
-    {
-        table(&v);
-        text(&v, fb::Value::VT_KEY, v.key());
-        text(&v, fb::Value::VT_MEDIA_TYPE, v.media_type());
-        offset(&v, fb::Value::VT_DATA);
-        if (v.data() != nullptr) {
-            mark(v.data(), sizeof(flatbuffers::uoffset_t));
-        }
-    }
-    bool stage_ended(const fb::StageEnded &e)
-    {
-        if (e.failure() != nullptr || e.capture() != nullptr || e.progress() != nullptr) {
-            return false;
-        }
-        tables(&e, fb::StageEnded::VT_OUTPUTS, e.outputs());
-        for (flatbuffers::uoffset_t i = 0; e.outputs() != nullptr && i < e.outputs()->size(); i++) {
-            value(*e.outputs()->Get(i));
-        }
-        text(&e, fb::StageEnded::VT_REASON, e.reason());
-        return true;
-    }
-    bool item_ended(const fb::ItemEnded &e)
-    {
-        if (e.capture() != nullptr) {
-            return false;
-        }
-        text(&e, fb::ItemEnded::VT_KEY, e.key());
-        offset(&e, fb::ItemEnded::VT_OUTPUT);
-        if (e.output() != nullptr) {
-            value(*e.output());
-        }
-        text(&e, fb::ItemEnded::VT_ERROR, e.error());
-        return true;
-    }
-    /* False for what is rare: it is verified each time. */
-    bool event(const fb::Event &e)
-    {
-        table(&e);
-        field(&e, fb::Event::VT_BODY_TYPE, 1);
-        offset(&e, fb::Event::VT_BODY);
-        table(e.body());
-        switch (e.body_type()) {
-        case fb::Body_StageStarted:
-        case fb::Body_StageItems:
-            return true; /* numbers alone */
-        case fb::Body_StageProgress:
-            text(e.body(), fb::StageProgress::VT_MESSAGE, e.body_as_StageProgress()->message());
-            return true;
-        case fb::Body_StageEnded:
-            return stage_ended(*e.body_as_StageEnded());
-        case fb::Body_ItemEnded:
-            return item_ended(*e.body_as_ItemEnded());
-        default:
-            return false;
-        }
-    }
-    bool commit(const fb::Commit &c)
-    {
-        mark(bytes, sizeof(flatbuffers::uoffset_t) + flatbuffers::kFileIdentifierLength);
-        table(&c);
-        text(&c, fb::Commit::VT_WRITER, c.writer());
-        tables(&c, fb::Commit::VT_EVENTS, c.events());
-        for (flatbuffers::uoffset_t i = 0; i < c.events()->size(); i++) {
-            if (!event(*c.events()->Get(i))) {
-                return false;
-            }
-        }
-        return true;
-    }
-};
-
-/* Sixteen bytes at once, whatever the processor has for that. */
-typedef uint64_t Chunk __attribute__((vector_size(16)));
-constexpr size_t chunk_size = sizeof(Chunk);
-
-Chunk chunk_at(const uint8_t *bytes)
-{
-    Chunk chunk;
-    std::memcpy(&chunk, bytes, sizeof chunk);
-    return chunk;
-}
-
-bool is_like(const ratoon__layout &l, const uint8_t *bytes)
-{
-    const size_t last = l.size - chunk_size; /* overlaps the one before it, or not */
-    Chunk different = (chunk_at(bytes + last) & chunk_at(l.mask + last)) ^ chunk_at(l.value + last);
-    for (size_t at = 0; at < last; at += chunk_size) {
-        different |= (chunk_at(bytes + at) & chunk_at(l.mask + at)) ^ chunk_at(l.value + at);
-    }
-    return (different[0] | different[1]) == 0;
-}
-
-/* Notes the layout of a commit that the verifier passed. */
-void learn(ratoon__layout &l, const uint8_t *bytes, size_t size)
-{
-    l.size = 0;
-    std::memset(l.mask, 0, size);
-    Reading reading = {bytes, l.mask};
-    if (reading.commit(*fb::GetCommit(bytes))) {
-        for (size_t i = 0; i < size; i++) {
-            l.value[i] = bytes[i] & l.mask[i];
-        }
-        l.size = size;
-    }
-}
-
-/* The layouts are those of the sizes that come most: a size that was missed twice running in its
- * place is learned. */
-bool verified_like(ratoon__layouts *layouts, const uint8_t *bytes, size_t size)
-{
-    if (layouts == nullptr || size < chunk_size || size > RATOON__LAYOUT_BYTES) {
-        return verified(bytes, size);
-    }
-    ratoon__layout &l = layouts->of[size / sizeof(uint64_t) % RATOON__LAYOUTS];
-    if (l.size == size && is_like(l, bytes)) {
-        return true;
-    }
-    if (!verified(bytes, size)) {
-        return false;
-    }
-    if (l.missed == size) {
-        learn(l, bytes, size);
-        l.missed = 0;
-    } else {
-        l.missed = size;
-    }
-    return true;
-}
-
-bool has_identifier(const uint8_t *bytes)
-{
-    return std::memcmp(bytes + sizeof(flatbuffers::uoffset_t), fb::CommitIdentifier(),
-                       flatbuffers::kFileIdentifierLength) == 0;
-}
-
-__attribute__((flatten)) ratoon_status decode(ratoon__layouts *layouts, const void *data,
-                                              size_t size, ratoon__arena *arena,
+__attribute__((flatten)) ratoon_status decode(const void *data, size_t size, ratoon__arena *arena,
                                               ratoon__commit *out, ratoon_error *error)
 {
     const auto *bytes = static_cast<const uint8_t *>(data);
@@ -1048,12 +864,12 @@ __attribute__((flatten)) ratoon_status decode(ratoon__layouts *layouts, const vo
         return ratoon__fail(error, RATOON_ERR_USAGE,
                             "the bytes of a commit are not 8-byte aligned");
     }
-    if (size < 8 || size > FLATBUFFERS_MAX_BUFFER_SIZE || !has_identifier(bytes)) {
+    if (size < 8 || size > FLATBUFFERS_MAX_BUFFER_SIZE || !fb::CommitBufferHasIdentifier(bytes)) {
         return ratoon__fail(error, RATOON_ERR_DAMAGED,
                             "not a commit: %U bytes, without the identifier %s",
                             static_cast<uint64_t>(size), fb::CommitIdentifier());
     }
-    if (!verified_like(layouts, bytes, size)) {
+    if (!verified(bytes, size)) {
         return ratoon__fail(error, RATOON_ERR_DAMAGED, "the bytes of a commit are damaged");
     }
     const fb::Commit *from = fb::GetCommit(bytes);
@@ -1133,22 +949,16 @@ ratoon_status ratoon__commit_encode(ratoon__encoder *e, const ratoon__commit *co
     return RATOON_OK;
 }
 
-ratoon_status ratoon__commit_decode_like(ratoon__layouts *layouts, const void *data, size_t size,
-                                         ratoon__arena *arena, ratoon__commit *out,
-                                         ratoon_error *error)
-{
-    return guarded(RATOON_ERR_DAMAGED, error,
-                   [=] { return decode(layouts, data, size, arena, out, error); });
-}
-
 ratoon_status ratoon__commit_decode(const void *data, size_t size, ratoon__arena *arena,
                                     ratoon__commit *out, ratoon_error *error)
 {
-    return ratoon__commit_decode_like(nullptr, data, size, arena, out, error);
+    return guarded(RATOON_ERR_DAMAGED, error,
+                   [=] { return decode(data, size, arena, out, error); });
 }
 
 ratoon_status ratoon__commit_peek(const void *data, size_t size, ratoon__commit *out,
                                   ratoon_error *error)
 {
-    return ratoon__commit_decode_like(nullptr, data, size, nullptr, out, error);
+    return guarded(RATOON_ERR_DAMAGED, error,
+                   [=] { return decode(data, size, nullptr, out, error); });
 }

@@ -26,33 +26,6 @@ ratoon_status ratoon__commit_encode(ratoon__encoder *e, const ratoon__commit *co
  * DAMAGED; UNSUPPORTED for a newer format version. */
 ratoon_status ratoon__commit_decode(const void *data, size_t size, ratoon__arena *arena,
                                     ratoon__commit *out, ratoon_error *error);
-
-/* Layouts of commits that the verifier passed, for whoever decodes many: the bytes it read, and
- * where they were. A commit of the same size with the same bytes there would be read the same way
- * and pass as well, whatever stands in between (numbers, ids, digests, characters), so it is
- * compared with those instead. One thread at a time; begin with ratoon__layouts_init(). */
-#define RATOON__LAYOUTS 4        /* by size */
-#define RATOON__LAYOUT_BYTES 512 /* larger commits are verified each time */
-typedef struct ratoon__layout {
-    size_t size;   /* of the commit; 0: none */
-    size_t missed; /* size that was verified last and was like none */
-    uint8_t mask[RATOON__LAYOUT_BYTES];
-    uint8_t value[RATOON__LAYOUT_BYTES]; /* under the mask */
-} ratoon__layout;
-typedef struct ratoon__layouts {
-    ratoon__layout of[RATOON__LAYOUTS];
-} ratoon__layouts;
-static inline void ratoon__layouts_init(ratoon__layouts *l)
-{
-    for (unsigned i = 0; i < RATOON__LAYOUTS; i++) {
-        l->of[i].size = 0;
-        l->of[i].missed = 0;
-    }
-}
-/* The same as ratoon__commit_decode(), which a NULL in place of layouts is. */
-ratoon_status ratoon__commit_decode_like(ratoon__layouts *layouts, const void *data, size_t size,
-                                         ratoon__arena *arena, ratoon__commit *out,
-                                         ratoon_error *error);
 /* Only the head of a commit, after the same verification of the buffer; no events. */
 ratoon_status ratoon__commit_peek(const void *data, size_t size, ratoon__commit *out,
                                   ratoon_error *error);

@@ -69,12 +69,11 @@ ratoon_status ratoon__store_definition(ratoon_store *s, const ratoon_digest *dig
     return ratoon__definition_load(s, s->driver, digest, out, error);
 }
 
-ratoon_status ratoon__decode(ratoon_store *s, ratoon__driver *d, ratoon__layouts *layouts,
-                             const void *data, size_t size, ratoon__arena *arena,
-                             ratoon__commit *out, ratoon_error *error)
+ratoon_status ratoon__decode(ratoon_store *s, ratoon__driver *d, const void *data, size_t size,
+                             ratoon__arena *arena, ratoon__commit *out, ratoon_error *error)
 {
     ratoon__commit commit;
-    ratoon_status status = ratoon__commit_decode_like(layouts, data, size, arena, &commit, error);
+    ratoon_status status = ratoon__commit_decode(data, size, arena, &commit, error);
     for (size_t i = 0; status == RATOON_OK && i < commit.events_count; i++) {
         /* The events were made by the decoder in our arena; only their definitions are filled in.
          */
@@ -101,7 +100,7 @@ ratoon_status ratoon__decode(ratoon_store *s, ratoon__driver *d, ratoon__layouts
 ratoon_status ratoon__store_decode(ratoon_store *s, const void *data, size_t size,
                                    ratoon__arena *arena, ratoon__commit *out, ratoon_error *error)
 {
-    return ratoon__decode(s, s->driver, NULL, data, size, arena, out, error);
+    return ratoon__decode(s, s->driver, data, size, arena, out, error);
 }
 
 void ratoon__commit_release(ratoon__commit *commit)

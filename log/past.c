@@ -122,7 +122,6 @@ typedef struct past {
     ratoon__lineage *lineage;
     uint64_t event;
     ratoon__arena arena;
-    ratoon__layouts *layouts;
     ratoon_status status;
     ratoon_error *error;
 } past;
@@ -151,8 +150,8 @@ static bool fold_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t n
     (void)position;
     (void)lineage;
     (void)number;
-    p->status = ratoon__decode(p->store, p->store->driver, p->layouts, data, size, &p->arena,
-                               &commit, p->error);
+    p->status =
+        ratoon__decode(p->store, p->store->driver, data, size, &p->arena, &commit, p->error);
     if (p->status != RATOON_OK) {
         return false;
     }
@@ -185,9 +184,7 @@ static ratoon_status fold_to(ratoon_store *s, const ratoon__lineage *now, uint64
                              ratoon__lineage **out, ratoon_error *error)
 {
     range r;
-    ratoon__layouts layouts;
-    past p = {.store = s, .event = event, .layouts = &layouts, .error = error};
-    ratoon__layouts_init(&layouts);
+    past p = {.store = s, .event = event, .error = error};
     ratoon_status status = find(s, now, event, &r, error);
     if (status == RATOON_OK) {
         status = begin(s, now->id, event, &r, &p.lineage, error);

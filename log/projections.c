@@ -125,7 +125,6 @@ typedef struct fold_context {
     ratoon__driver *driver;
     ratoon__lineage *lineage;
     ratoon__arena arena;
-    ratoon__layouts *layouts;
     uint64_t to;   /* last commit to fold in; 0: all */
     uint64_t head; /* no commit before this one is the last that is folded in */
     size_t bytes;
@@ -146,8 +145,7 @@ static bool fold_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t n
         return false;
     }
     ratoon__commit commit;
-    f->status =
-        ratoon__decode(f->store, f->driver, f->layouts, data, size, &f->arena, &commit, f->error);
+    f->status = ratoon__decode(f->store, f->driver, data, size, &f->arena, &commit, f->error);
     if (f->status == RATOON_OK) {
         f->status = number < f->head ? RATOON_OK : ratoon__sha256(data, size, &digest);
         if (f->status == RATOON_OK) {
@@ -165,14 +163,7 @@ static bool fold_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t n
 static ratoon_status fold_bytes(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage,
                                 uint64_t to, size_t *bytes, ratoon_error *error)
 {
-    ratoon__layouts layouts;
-    fold_context f = {.store = s,
-                      .driver = d,
-                      .lineage = *lineage,
-                      .layouts = &layouts,
-                      .to = to,
-                      .error = error};
-    ratoon__layouts_init(&layouts);
+    fold_context f = {.store = s, .driver = d, .lineage = *lineage, .to = to, .error = error};
     ratoon_status status = d->ops->head(d, (*lineage)->id, &f.head, error);
     f.head = to != 0 && to < f.head ? to : f.head;
     if (status == RATOON_OK) {

@@ -250,10 +250,8 @@ ratoon_status ratoon__definition_load(ratoon_store *s, ratoon__driver *d,
                                       const ratoon_digest *digest, ratoon_pipeline **out,
                                       ratoon_error *error);
 void ratoon__definition_remember(ratoon_store *s, const ratoon_pipeline *p);
-/* layouts: may be NULL, see log/codec.h. */
-ratoon_status ratoon__decode(ratoon_store *s, ratoon__driver *d, ratoon__layouts *layouts,
-                             const void *data, size_t size, ratoon__arena *arena,
-                             ratoon__commit *out, ratoon_error *error);
+ratoon_status ratoon__decode(ratoon_store *s, ratoon__driver *d, const void *data, size_t size,
+                             ratoon__arena *arena, ratoon__commit *out, ratoon_error *error);
 void ratoon__definitions_free(ratoon_store *s);
 
 /* ---- values.c, secrets.c, request_identity.c, files.c ---- */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LISTS_MAX = 3, TEXT_MAX = 12, ROUNDS = 3000, DAMAGED_ROUNDS = 200000, LAYOUT_ROUNDS = 100 };
+enum { LISTS_MAX = 3, TEXT_MAX = 12, ROUNDS = 3000, DAMAGED_ROUNDS = 200000 };
 
 /* ---- commits made at random: each optional field is there in about half of them ---- */
 static support_prng prng;
@@ -920,75 +920,6 @@ START_TEST(test_damaged_bytes_never_crash)
 }
 END_TEST
 
-/* ---- layouts ---- */
-
-/* Layouts that know the commit, where it is of a kind that is learned at all. */
-static bool learned(ratoon__layouts *layouts, const uint8_t *bytes, size_t size)
-{
-    ratoon__arena arena = {0};
-    ratoon__layouts_init(layouts);
-    for (int i = 0; i < 3; i++) {
-        ratoon__commit out;
-        ck_assert_int_eq(ratoon__commit_decode_like(layouts, bytes, size, &arena, &out, NULL),
-                         RATOON_OK);
-    }
-    ratoon__arena_free(&arena);
-    return layouts->of[size / 8 % RATOON__LAYOUTS].size == size;
-}
-
-/* Whoever knows the undamaged commit's layout says of the damaged one what the verifier says. */
-static ratoon_status judged_alike(const ratoon__layouts *layouts, const uint8_t *bytes, size_t size)
-{
-    static ratoon__layouts known;
-    known = *layouts;
-    ratoon__arena arena = {0};
-    ratoon__commit out;
-    const ratoon_status status = ratoon__commit_decode(bytes, size, &arena, &out, NULL);
-    const ratoon_status like = ratoon__commit_decode_like(&known, bytes, size, &arena, &out, NULL);
-    ck_assert_int_eq(status, like);
-    ratoon__arena_free(&arena);
-    return status;
-}
-
-START_TEST(test_a_known_layout_lets_nothing_past_that_the_verifier_refuses)
-{
-    static ratoon__layouts layouts;
-    ratoon__encoder *e = ratoon__encoder_new();
-    unsigned known = 0, accepted = 0, refused = 0;
-    for (int round = 0; round < LAYOUT_ROUNDS; round++) {
-        ratoon__event events[2];
-        for (int i = 0; i < 2; i++) {
-            events[i] = any_event(
-                (ratoon__event_type)(RATOON__EVENT_STAGE_STARTED + support_prng_below(&prng, 6)));
-        }
-        ratoon__commit c = one_note(events);
-        c.events_count = 1 + support_prng_below(&prng, 2);
-        size_t size = 0;
-        uint8_t *bytes = encoded(e, &c, &size);
-        if (learned(&layouts, bytes, size)) {
-            known++;
-            for (size_t at = 0; at < size * 8; at++) {
-                const size_t other = (size_t)support_prng_below(&prng, size * 8);
-                bytes[at / 8] ^= (uint8_t)(1u << at % 8);
-                ratoon_status status = judged_alike(&layouts, bytes, size);
-                accepted += status == RATOON_OK ? 1 : 0;
-                refused += status == RATOON_ERR_DAMAGED ? 1 : 0;
-                bytes[other / 8] ^= (uint8_t)(1u << other % 8);
-                (void)judged_alike(&layouts, bytes, size);
-                bytes[other / 8] ^= (uint8_t)(1u << other % 8);
-                bytes[at / 8] ^= (uint8_t)(1u << at % 8);
-            }
-        }
-        free(bytes);
-        ratoon__arena_free(&made);
-    }
-    ck_assert_uint_gt(known, LAYOUT_ROUNDS / 10);
-    ck_assert_uint_gt(accepted, 0);
-    ck_assert_uint_gt(refused, 0);
-    ratoon__encoder_free(e);
-}
-END_TEST
-
 static Suite *codec_suite(void)
 {
     Suite *s = suite_create("codec");
@@ -1003,7 +934,6 @@ static Suite *codec_suite(void)
     tcase_add_test(t, test_what_is_out_of_its_range_is_not_encoded);
     tcase_add_test(t, test_newer_format_and_strange_bytes_are_refused);
     tcase_add_test(t, test_damaged_bytes_never_crash);
-    tcase_add_test(t, test_a_known_layout_lets_nothing_past_that_the_verifier_refuses);
     suite_add_tcase(s, t);
     return s;
 }
