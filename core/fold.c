@@ -160,6 +160,17 @@ static void fold_deleted(ratoon__lineage *l)
     l->deleted = true;
 }
 
+static bool is_known(ratoon__event_type type)
+{
+    switch (type) {
+#define X(name, value, text) case RATOON__EVENT_##name:
+        RATOON__EVENT_LIST(X)
+#undef X
+        return true;
+    }
+    return false;
+}
+
 static ratoon_status fold_event(ratoon__folding *f, const ratoon__event *e)
 {
     if (e->type == RATOON__EVENT_RUN_CREATED) {
@@ -169,7 +180,7 @@ static ratoon_status fold_event(ratoon__folding *f, const ratoon__event *e)
         fold_deleted(f->l);
         return RATOON_OK;
     }
-    if (ratoon__event_type_name(e->type)[0] == '\0') {
+    if (!is_known(e->type)) {
         return RATOON_OK; /* of a newer version */
     }
     const int64_t index = ratoon__lineage_find(f->l, e->run);

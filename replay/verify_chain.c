@@ -28,7 +28,8 @@ typedef struct walk {
     ratoon_digest digest;
     ratoon_id id;
     bool any;
-    uint64_t end; /* the feed's end when the walk began: later commits are left out */
+    ratoon__arena arena; /* of one commit */
+    uint64_t end;        /* the feed's end when the walk began: later commits are left out */
     stored_snapshot snapshots[SNAPSHOTS_MAX];
     size_t snapshots_count;
     ratoon__sum *feed, *rows;
@@ -334,7 +335,6 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
                           const void *data, size_t size)
 {
     walk *w = ctx;
-    ratoon__arena arena = {0};
     ratoon__commit c;
     ratoon_error why = {0};
     ratoon_digest digest = {{0}};
@@ -348,7 +348,7 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
     ratoon__sum_feed(w->feed, position, lineage, number);
     w->report->commits++;
     w->status = ratoon__sha256(data, size, &digest);
-    ratoon_status status = ratoon__store_decode(w->report->store, data, size, &arena, &c, &why);
+    ratoon_status status = ratoon__store_decode(w->report->store, data, size, &w->arena, &c, &why);
     if (w->status != RATOON_OK || ratoon__report_unseen(w->report, status, &why)) {
         w->status = w->status != RATOON_OK ? RATOON_ERR_NO_MEMORY : status;
     } else if (status != RATOON_OK) {
@@ -381,7 +381,7 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
         }
         ratoon__commit_release(&c);
     }
-    ratoon__arena_free(&arena);
+    ratoon__arena_reset(&w->arena);
     return w->status == RATOON_OK;
 }
 
@@ -399,6 +399,7 @@ ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__s
     status = w.driver->ops->read(w.driver, only, ratoon_id_is_zero(only) ? 0 : 1,
                                  !ratoon_id_is_zero(only), true, verify_commit, &w, &why);
     lineage_end(&w);
+    ratoon__arena_free(&w.arena);
     if (status == RATOON_OK) { /* else what comes behind was not looked at */
         ratoon__seal_end(r);
     }
