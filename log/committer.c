@@ -77,8 +77,11 @@ static ratoon_status tentative_fold(tentative *t, ratoon_error *error)
         return RATOON_OK;
     }
     const slot *at = t->unfolded;
-    t->unfolded = NULL;
-    return ratoon__fold_into(&t->lineage, &at->commit, &at->digest, error);
+    ratoon_status status = ratoon__fold_into(&t->lineage, &at->commit, &at->digest, error);
+    if (status == RATOON_OK || t->lineage == NULL) {
+        t->unfolded = NULL; /* where it is gone, the log's head refuses what is judged without it */
+    }
+    return status;
 }
 
 /* Before what is acknowledged is published: references would have it copied. */
