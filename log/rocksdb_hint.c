@@ -12,6 +12,7 @@
 
 #define HINT_OPTION "memtable_insert_with_hint_prefix_extractor="
 #define HINT_VALUE "rocksdb.FixedPrefix."
+#define NOTE_PREFIX "OPTIONS-"
 
 /* Commits of a lineage are put one after the other: RocksDB remembers the place of its last one in
  * memory, and need not look for it where many lineages take turns. It also does so for the
@@ -39,9 +40,12 @@ static bool newest_note(const char *db, unsigned long long *number)
     DIR *folder = opendir(db);
     const struct dirent *entry;
     while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        unsigned long long n = 0;
-        char rest;
-        if (sscanf(entry->d_name, "OPTIONS-%llu%c", &n, &rest) == 1 && (!found || n > *number)) {
+        char *end = NULL;
+        if (strncmp(entry->d_name, NOTE_PREFIX, strlen(NOTE_PREFIX)) != 0) {
+            continue;
+        }
+        const unsigned long long n = strtoull(entry->d_name + strlen(NOTE_PREFIX), &end, 10);
+        if (*end == '\0' && (!found || n > *number)) {
             *number = n;
             found = true;
         }

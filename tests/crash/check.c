@@ -69,10 +69,10 @@ static void *room(void *items, size_t count, size_t *capacity, size_t size)
 
 static void note_token(log_walk *w, const char *text, uint64_t position, ratoon_id root)
 {
-    unsigned long long token;
-    if (text == NULL || sscanf(text, "t:%16llx", &token) != 1) {
+    if (text == NULL || strncmp(text, "t:", 2) != 0) {
         return;
     }
+    const unsigned long long token = strtoull(text + 2, NULL, 16);
     w->tokens = room(w->tokens, w->tokens_count, &w->tokens_capacity, sizeof *w->tokens);
     w->tokens[w->tokens_count++] = (logged){.token = token, .position = position, .root = root};
 }

@@ -92,13 +92,15 @@ static unsigned open_descriptors(char *text, size_t size)
     unsigned count = 0;
     DIR *dir = opendir("/proc/self/fd");
     const struct dirent *entry;
+    char own[16];
     text[0] = '\0';
+    (void)snprintf(own, sizeof own, "%d", dir != NULL ? dirfd(dir) : -1);
     while (dir != NULL && (entry = readdir(dir)) != NULL) {
         char path[300];
         char target[PATH_MAX];
         (void)snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
         const ssize_t got = readlink(path, target, sizeof target - 1);
-        if (got > 0 && atoi(entry->d_name) != dirfd(dir)) {
+        if (got > 0 && strcmp(entry->d_name, own) != 0) {
             target[got] = '\0';
             const size_t used = strlen(text);
             (void)snprintf(text + used, size - used, " %s", target);
@@ -434,7 +436,7 @@ static bool sample(const iofault *io, totals *t)
             return false;
         }
     }
-    for (unsigned i = 0; i < SMOKE_TRIALS; i++) {
+    for (unsigned i = 0; i < SMOKE_TRIALS && operations_count > 0; i++) {
         const unsigned at = i % operations_count;
         unsigned kind = (unsigned)support_prng_below(&prng, KINDS);
         for (unsigned tries = 0; counts[at][kind] == 0 && tries < KINDS; tries++) {
@@ -525,6 +527,36 @@ static int work(const iofault *io, const choice *c)
     return good ? 0 : 1;
 }
 
+/* False: not understood. */
+static bool choose(int argc, char **argv, iofault *io, choice *c)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(argv[i], "--smoke") == 0) {
+            c->all = false;
+        } else if (strcmp(argv[i], "--complete") == 0) {
+            c->all = true;
+        } else if (strcmp(argv[i], "--full") == 0) {
+            c->full = true;
+        } else if (strcmp(argv[i], "--lasting") == 0) {
+            c->lasting = true;
+        } else if (value == NULL) {
+            return false;
+        } else if (strcmp(argv[i], "--seed") == 0) {
+            io->seed = strtoull(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--only") == 0) {
+            c->only = argv[++i];
+        } else if (strcmp(argv[i], "--kind") == 0) {
+            c->kind = argv[++i];
+        } else if (strcmp(argv[i], "--nth") == 0) {
+            c->nth = strtoull(argv[++i], NULL, 10);
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     const char *inherited = getenv("RATOON_HOOK_ROOT");
@@ -532,31 +564,7 @@ int main(int argc, char **argv)
                   .seed = 1};
     reach_hooks(argv, io.work);
     choice c = {.nth = 1};
-    for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(argv[i], "--smoke") == 0) {
-            c.all = false;
-        } else if (strcmp(argv[i], "--complete") == 0) {
-            c.all = true;
-        } else if (strcmp(argv[i], "--full") == 0) {
-            c.full = true;
-        } else if (strcmp(argv[i], "--lasting") == 0) {
-            c.lasting = true;
-        } else if (value == NULL) {
-            return usage();
-        } else if (strcmp(argv[i], "--seed") == 0) {
-            io.seed = strtoull(argv[++i], NULL, 10);
-        } else if (strcmp(argv[i], "--only") == 0) {
-            c.only = argv[++i];
-        } else if (strcmp(argv[i], "--kind") == 0) {
-            c.kind = argv[++i];
-        } else if (strcmp(argv[i], "--nth") == 0) {
-            c.nth = strtoull(argv[++i], NULL, 10);
-        } else {
-            return usage();
-        }
-    }
-    const int code = work(&io, &c);
+    const int code = choose(argc, argv, &io, &c) ? work(&io, &c) : usage();
     support_temp_dir_free(io.work);
     return code;
 }
