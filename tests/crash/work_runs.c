@@ -59,8 +59,10 @@ static void repeat(crash_worker *w, ratoon_run_options *options, ratoon_id run)
     ratoon_created again = {0};
     ratoon_error error;
     crash_token_text(crash_token(w), text); /* of a request that nobody may find */
+    const char *const before = options->reason;
     options->reason = text;
     const ratoon_status status = ratoon_run_create(w->store, options, &again, &error);
+    options->reason = before;
     if (status != RATOON_OK || !again.repeated || !ratoon_id_equal(again.run, run)) {
         crash_wrong(w->work, "R09: a request sent again: %s, repeated %d",
                     ratoon_status_name(status), again.repeated);

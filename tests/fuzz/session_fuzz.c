@@ -260,7 +260,7 @@ static void step(peer *p, fuzz_input *in)
         const size_t at = fuzz_byte(in);
         if (at < frame.size) {
             frame.data[at] = (char)((uint8_t)frame.data[at] ^ fuzz_byte(in));
-        } else {
+        } else if (frame.size > 0) {
             frame.size -= fuzz_byte(in) % frame.size;
         }
         peer_send(p, frame.data, frame.size);

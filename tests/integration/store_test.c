@@ -175,7 +175,7 @@ static char *value_at(ratoon_id run, const char *boundary, const char *key)
     for (size_t i = 0; i < ratoon_state_count(state); i++) {
         ratoon_state_entry entry;
         must(ratoon_state_get(state, i, &entry, &error), &error);
-        if (strcmp(entry.key, key) == 0) {
+        if (found == NULL && strcmp(entry.key, key) == 0) {
             found = strndup(entry.data, entry.size);
         }
     }

@@ -41,7 +41,7 @@ typedef struct lock { /* in the place of a pthread_mutex_t; zero: free */
 int __wrap_pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attributes)
 {
     (void)attributes;
-    memset(m, 0, sizeof *m);
+    memset(m, 0, sizeof(pthread_mutex_t));
     return 0;
 }
 
@@ -98,7 +98,7 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *m)
 int __wrap_pthread_cond_init(pthread_cond_t *c, const pthread_condattr_t *attributes)
 {
     (void)attributes;
-    memset(c, 0, sizeof *c);
+    memset(c, 0, sizeof(pthread_cond_t));
     return 0;
 }
 
