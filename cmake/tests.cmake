@@ -55,7 +55,7 @@ foreach(source IN LISTS fuzz_sources)
             set(words -dict=${tests_dir}/fuzz/dict/${name}.dict)
         endif()
         add_test(NAME fuzz/${name}
-            COMMAND ${program} ${words} -max_total_time=5 -timeout=10 -rss_limit_mb=2048
+            COMMAND ${program} ${words} -seed=1 -max_total_time=5 -timeout=10 -rss_limit_mb=2048
                     -artifact_prefix=${PROJECT_BINARY_DIR}/corpus/${name}- ${found} ${corpus})
     else()
         target_sources(${program} PRIVATE
