@@ -174,6 +174,7 @@ static ratoon_status begin(ratoon_store *s, ratoon_id root, uint64_t event, cons
         ratoon__projection_from_snapshot(s, s->driver, root, r->high - 1, out, &size, error);
     if (status == RATOON_OK && (*out)->events >= event) { /* there is one in between */
         ratoon__lineage_unref(*out);
+        *out = NULL; /* what follows may fail */
         status =
             ratoon__projection_from_snapshot(s, s->driver, root, r->low - 1, out, &size, error);
     }

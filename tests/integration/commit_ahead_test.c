@@ -104,7 +104,7 @@ static void expect_head(const ahead *a, uint64_t number, bool made_ahead)
     ratoon_buffer_free(&json);
 }
 
-START_TEST(test_L11_commit_made_ahead_is_the_one_that_is_appended)
+START_TEST(test_Q01_commit_made_ahead_is_the_one_that_is_appended)
 {
     ahead a;
     make_ahead(&a);
@@ -113,7 +113,7 @@ START_TEST(test_L11_commit_made_ahead_is_the_one_that_is_appended)
 }
 END_TEST
 
-START_TEST(test_L13_commit_made_ahead_gives_way_to_what_came_in_between)
+START_TEST(test_Q01_commit_made_ahead_gives_way_to_what_came_in_between)
 {
     ahead a;
     ratoon_error error;
@@ -171,8 +171,8 @@ static Suite *commit_ahead_suite(void)
     Suite *s = suite_create("commit_ahead");
     TCase *t = tcase_create("ahead");
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, test_L11_commit_made_ahead_is_the_one_that_is_appended);
-    tcase_add_test(t, test_L13_commit_made_ahead_gives_way_to_what_came_in_between);
+    tcase_add_test(t, test_Q01_commit_made_ahead_is_the_one_that_is_appended);
+    tcase_add_test(t, test_Q01_commit_made_ahead_gives_way_to_what_came_in_between);
     tcase_add_test(t, test_L03_commit_made_ahead_is_refused_where_it_is_illegal_by_now);
     tcase_add_test(t, test_Q01_commits_made_ahead_of_one_another);
     tcase_add_test(t, test_L03_nothing_is_made_ahead_of_what_is_refused);

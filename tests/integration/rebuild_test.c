@@ -41,6 +41,15 @@ static ratoon_status counting_read(ratoon__driver *d, ratoon_id lineage, uint64_
     return real_ops->read(d, lineage, from, one_lineage, verify, count_one, &c, error);
 }
 
+/* Snapshots of a disk that fails from the second one on. */
+static unsigned snapshots_read;
+static ratoon_status failing_snapshot_get(ratoon__driver *d, ratoon_id lineage, uint64_t number,
+                                          uint64_t *at, ratoon_buffer *out, ratoon_error *error)
+{
+    return snapshots_read++ == 0 ? real_ops->snapshot_get(d, lineage, number, at, out, error)
+                                 : ratoon__fail(error, RATOON_ERR_IO, "the snapshot can't be read");
+}
+
 static void must(ratoon_status status, const ratoon_error *error)
 {
     ck_assert_msg(status == RATOON_OK, "%s: %s", ratoon_status_name(status), error->message);
@@ -245,6 +254,34 @@ START_TEST(test_S07_S08_every_event_among_commits_of_all_sizes)
 }
 END_TEST
 
+START_TEST(test_S08_a_snapshot_that_fails_to_be_read_is_an_error)
+{
+    static uint64_t last_of[COMMITS];
+    ratoon_created run = start_and_produce();
+    ratoon_error error;
+    uint32_t attempt = 0;
+    unsigned failed = 0;
+    must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
+    const uint64_t events = 4 + report_in_groups(run, attempt, last_of);
+    ratoon__lineage *now = NULL;
+    must(ratoon__store_lineage(store, run.run, &now, &error), &error);
+    counting_ops.snapshot_get = failing_snapshot_get;
+    for (uint64_t event = 1; event < events; event++) {
+        ratoon__lineage *then = NULL;
+        snapshots_read = 0;
+        const ratoon_status status = ratoon__store_lineage_at(store, now, event, &then, &error);
+        ck_assert_int_eq(status, snapshots_read > 1 ? RATOON_ERR_IO : RATOON_OK);
+        failed += status == RATOON_OK ? 0 : 1;
+        if (status == RATOON_OK) {
+            ck_assert_uint_eq(then->events, event);
+            ratoon__lineage_unref(then);
+        }
+    }
+    ck_assert_uint_gt(failed, 0);
+    ratoon__lineage_unref(now);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("rebuild");
@@ -254,6 +291,7 @@ static Suite *suite(void)
     tcase_add_test(tc, test_S08_a_rebuild_costs_the_same_in_a_long_history);
     tcase_add_test(tc, test_S08_a_rebuild_costs_the_same_in_a_deep_branch);
     tcase_add_test(tc, test_S07_S08_every_event_among_commits_of_all_sizes);
+    tcase_add_test(tc, test_S08_a_snapshot_that_fails_to_be_read_is_an_error);
     suite_add_tcase(s, tc);
     return s;
 }
