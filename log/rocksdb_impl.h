@@ -230,6 +230,12 @@ ratoon_status ratoon__rocks_snapshot_get(ratoon__driver *d, ratoon_id lineage, u
 ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                          const void *data, size_t size, ratoon_error *error);
 
+/* ---- rocksdb_check.c ---- */
+/* As read() of the driver with `verify`. */
+ratoon_status ratoon__rocks_read_checked(ratoon__rocks *r, ratoon_id lineage, uint64_t from,
+                                         bool one_lineage, ratoon__commit_fn fn, void *ctx,
+                                         ratoon_error *error);
+
 /* ---- rocksdb_feed.c ---- */
 /* So long from now, on the clock that the store's conditions wait by. */
 struct timespec ratoon__deadline_after(uint32_t timeout_ms);

@@ -92,34 +92,6 @@ ratoon_status ratoon__rocks_head(ratoon__driver *d, ratoon_id lineage, uint64_t 
 
 /* ---- commits ---- */
 
-/* The same key by a look-up must give the same bytes: an index or filter may be damaged where the
- * data is not. */
-static ratoon_status check_lookup(ratoon__rocks *r, const char *key, const char *value, size_t size,
-                                  ratoon_error *error)
-{
-    char *message = NULL;
-    rocksdb_pinnableslice_t *found =
-        rocksdb_get_pinned_cf(r->db, r->verify_options, r->family[RATOON__FAMILY_COMMITS], key,
-                              RATOON__COMMIT_KEY, &message);
-    if (message != NULL) {
-        return ratoon__rocks_error(message, "can't look up a commit", error);
-    }
-    size_t found_size = 0;
-    const char *bytes = found == NULL ? NULL : rocksdb_pinnableslice_value(found, &found_size);
-    bool same = bytes != NULL && found_size == size && memcmp(bytes, value, size) == 0;
-    if (found != NULL) {
-        rocksdb_pinnableslice_destroy(found);
-    }
-    if (same) {
-        return RATOON_OK;
-    }
-    ratoon_id lineage;
-    memcpy(lineage.bytes, key, sizeof lineage.bytes);
-    return ratoon__fail(error, RATOON_ERR_DAMAGED,
-                        "commit %U of lineage %I is found by iteration, but not by look-up",
-                        ratoon__get_be64(key + sizeof lineage.bytes), &lineage);
-}
-
 /* The bytes of a commit, where a reader may have them: at an address that 8 divides. */
 static const char *aligned(const char *data, size_t size, ratoon__buf *scratch)
 {
@@ -144,9 +116,14 @@ ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
                                  ratoon_error *error)
 {
     ratoon__rocks *r = ratoon__rocks_of(d);
-    const rocksdb_readoptions_t *options = verify        ? r->verify_options
-                                           : one_lineage ? r->get_options
-                                                         : r->scan_options;
+    if (verify) {
+        rocksdb_set_perf_level(COUNT_NOTHING);
+        const ratoon_status checked =
+            ratoon__rocks_read_checked(r, lineage, from, one_lineage, fn, ctx, error);
+        rocksdb_set_perf_level(COUNT_AS_USUAL);
+        return checked;
+    }
+    const rocksdb_readoptions_t *options = one_lineage ? r->get_options : r->scan_options;
     uint8_t start[RATOON__COMMIT_KEY];
     ratoon__commit_key(start, lineage, from);
     ratoon__buf scratch = {0};
@@ -174,12 +151,6 @@ ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
         const uint64_t position = ratoon__get_le64(value);
         if (position > bound) {
             continue;
-        }
-        if (verify) {
-            status = check_lookup(r, key, value, size, error);
-            if (status != RATOON_OK) {
-                break;
-            }
         }
         size -= RATOON__POSITION_SIZE;
         const char *data = aligned(value + RATOON__POSITION_SIZE, size, &scratch);
