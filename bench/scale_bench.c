@@ -1,11 +1,18 @@
 /* A large store: growing it, opening it, asking it. The driver (driver/scale.py) runs these as
- * processes of their own, and kills them where that is what is measured:
- *   scale_bench build STORE RUNS EVENTS    appends RUNS runs (creating the store), reports, and
- * then waits for the end of standard input or to be killed scale_bench open STORE EVENTS HOW opens,
- * reports how long that took, closes scale_bench query STORE EVENTS N       opens, asks N times
- * each, reports, closes scale_bench --smoke                    all of that with a small store of
- * its own EVENTS labels the results. A run has four stages with an output of 100 bytes each and
- * about ten events in seven commits; 16 runs are under way at any time, one in twenty fails. */
+ * processes of their own, and kills them where that is what is measured.
+ *
+ * "build STORE RUNS EVENTS" appends RUNS runs (creating the store), reports, and then waits for the
+ * end of standard input or to be killed.
+ *
+ * "open STORE EVENTS HOW" opens, reports how long that took, closes.
+ *
+ * "query STORE EVENTS N" opens, asks N times each, reports, closes.
+ *
+ * "--smoke": all of that with a small store of its own.
+ *
+ * STORE is a folder that exists. EVENTS labels the results. A run has four stages with an output of
+ * 100 bytes each and about ten events in seven commits; 16 runs are under way at any time, one in
+ * twenty fails. */
 #include "bench/support/world.h"
 
 #include <inttypes.h>

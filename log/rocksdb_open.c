@@ -17,7 +17,12 @@ enum {
     RECOVER_TO_FLAW = 2, /* kPointInTimeRecovery: all that stands before the first flaw */
     LOG_QUIET = 5,       /* RocksDB asserts when it can't write its own diary on a full disk */
     BLOCK_SIZE = 16 << 10,
+    /* Blocks of data, indexes and filters of all tables: what is kept in memory for reading doesn't
+     * grow with the store. An index and a filter are read whole, some 200 KiB a file: so files are
+     * small, and the cache has few parts, each with room for many of them. */
     CACHE_SIZE = 64 << 20,
+    CACHE_SHARD_BITS = 2,
+    FILE_SIZE = 16 << 20,
     BLOOM_BITS = 10,
     BLOB_SIZE_MIN = 1 << 10,
     /* Of commits and values in memory before they are written to tables. Reopening after a crash
@@ -62,11 +67,14 @@ static rocksdb_options_t *family_options(const options_set *set, int family, boo
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_size(table, BLOCK_SIZE);
     rocksdb_block_based_options_set_block_cache(table, set->cache);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
     rocksdb_block_based_options_set_filter_policy(
         table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
     rocksdb_options_set_block_based_table_factory(o, table);
     rocksdb_block_based_options_destroy(table);
     bool large = family == RATOON__FAMILY_COMMITS || family == RATOON__FAMILY_VALUES;
+    rocksdb_options_set_target_file_size_base(o, FILE_SIZE);
     rocksdb_options_set_write_buffer_size(o, large ? BUFFER_SIZE : BUFFER_SIZE_SMALL);
     if (family == RATOON__FAMILY_COMMITS) {
         rocksdb_options_set_prefix_extractor(
@@ -89,7 +97,11 @@ static rocksdb_options_t *family_options(const options_set *set, int family, boo
 
 static void options_make(options_set *set, int recovery, bool hinted)
 {
-    set->cache = rocksdb_cache_create_lru(CACHE_SIZE);
+    rocksdb_lru_cache_options_t *cache = rocksdb_lru_cache_options_create();
+    rocksdb_lru_cache_options_set_capacity(cache, CACHE_SIZE);
+    rocksdb_lru_cache_options_set_num_shard_bits(cache, CACHE_SHARD_BITS);
+    set->cache = rocksdb_cache_create_lru_opts(cache);
+    rocksdb_lru_cache_options_destroy(cache);
     set->base = rocksdb_options_create();
     rocksdb_options_set_info_log_level(set->base, LOG_QUIET);
     rocksdb_options_set_keep_log_file_num(set->base, DIARIES_MAX);
