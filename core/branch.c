@@ -244,6 +244,34 @@ const char *ratoon__created_flaw(const ratoon__lineage *l, const ratoon__run_cre
     return in_range ? NULL : "a created run names a stage that its definition hasn't";
 }
 
+ratoon__run *ratoon__created_run(const ratoon__event *e, uint64_t time_us, uint64_t event,
+                                 const ratoon__run *parent)
+{
+    const ratoon__run_created *c = &e->u.created;
+    ratoon__run_static *fixed = ratoon__static_new(c, e->run, time_us, event, parent);
+    ratoon__run *r = fixed == NULL ? NULL : ratoon__run_new(fixed, c->pipeline);
+    ratoon__static_unref(fixed);
+    if (r == NULL || !make_stages(r, parent)) {
+        ratoon__run_unref(r);
+        return NULL;
+    }
+    bool failed = false;
+    r->status = c->status;
+    r->until = c->until < 0 ? -1 : c->until;
+    r->external_ref = ratoon__text_new(c->external_ref, &failed);
+    r->last_event = event;
+    if (c->status == RATOON_RUN_RUNNING) {
+        r->epoch = 1;
+        r->executor = c->executor;
+        r->started_at = time_us;
+    }
+    if (failed) {
+        ratoon__run_unref(r);
+        return NULL;
+    }
+    return r;
+}
+
 ratoon_status ratoon__fold_created(ratoon__folding *f, const ratoon__event *e)
 {
     const ratoon__run_created *c = &e->u.created;
@@ -252,28 +280,11 @@ ratoon_status ratoon__fold_created(ratoon__folding *f, const ratoon__event *e)
     if (flaw != NULL) {
         return ratoon__fold_damaged(f, flaw);
     }
-    ratoon__run_static *fixed = ratoon__static_new(c, e->run, f->time_us, f->event, parent);
-    ratoon__run *r = fixed == NULL ? NULL : ratoon__run_new(fixed, c->pipeline);
-    ratoon__static_unref(fixed);
-    if (r == NULL || !make_stages(r, parent)) {
-        ratoon__run_unref(r);
+    ratoon__run *r = ratoon__created_run(e, f->time_us, f->event, parent);
+    if (r == NULL) {
         return ratoon__fold_no_memory(f);
     }
-    bool failed = false;
-    r->status = c->status;
-    r->until = c->until < 0 ? -1 : c->until;
-    r->external_ref = ratoon__text_new(c->external_ref, &failed);
-    r->last_event = f->event;
-    if (c->status == RATOON_RUN_RUNNING) {
-        r->epoch = 1;
-        r->executor = c->executor;
-        r->started_at = f->time_us;
-    }
-    if (failed) {
-        ratoon__run_unref(r);
-        return ratoon__fold_no_memory(f);
-    }
-    f->l->runs[f->l->runs_count++] = r;
+    ratoon__lineage_add_run(f->l, r);
     return RATOON_OK;
 }
 

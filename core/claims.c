@@ -160,13 +160,13 @@ ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lin
                                 ratoon__claim **out, size_t *out_count)
 {
     claiming c = {.before = before, .after = after, .arena = arena};
-    const size_t runs = before == NULL ? 0 : before->runs_count;
     bool done = true;
     bool deleted = false;
     for (size_t i = 0; i < count; i++) {
         deleted = deleted || events[i].type == RATOON__EVENT_LINEAGE_DELETED;
     }
-    const size_t most = 2 * (count + runs) + (deleted ? consumed_count(before) : 0);
+    const size_t most =
+        2 * count + (deleted ? 2 * (size_t)before->runs_count + consumed_count(before) : 0);
     c.claims = ratoon__arena_alloc(arena, most * sizeof *c.claims);
     if (c.claims == NULL) {
         return RATOON_ERR_NO_MEMORY;

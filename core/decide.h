@@ -64,6 +64,7 @@ typedef struct ratoon__retry_request {
     const ratoon__value_ref *edits; /* as options->edits, with digests */
     size_t edits_count;
     ratoon_digest request;
+    bool no_token; /* nobody asks for the plan's token: its canonical bytes are not made */
 } ratoon__retry_request;
 
 typedef struct ratoon__refusal {

@@ -94,6 +94,9 @@ ratoon__stage *ratoon__run_own_stage(ratoon__run *r, uint32_t i);
 
 /* A new version that shares everything, with room for `more` runs. */
 ratoon__lineage *ratoon__lineage_copy(const ratoon__lineage *l, uint32_t more);
+/* Puts the next run into a lineage with room for it that only the caller can see; takes its
+ * reference. */
+void ratoon__lineage_add_run(ratoon__lineage *l, ratoon__run *r);
 /* A run of a lineage that only the caller can see, copied first where others share it. */
 ratoon__run *ratoon__lineage_own_run(ratoon__lineage *l, uint32_t i);
 int64_t ratoon__lineage_find(const ratoon__lineage *l, ratoon_id run); /* index, or -1 */

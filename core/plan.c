@@ -1,5 +1,6 @@
 /* The retry planner: preview and execution are this one function (R15). */
 #include "core/plan.h"
+#include "core/objects.h"
 
 typedef ratoon__planning planning;
 
@@ -68,14 +69,15 @@ static void make_plan(planning *c)
     ratoon__plan_limits(c);
     ratoon__plan_edits(c);
     ratoon__plan_items_modes(c);
-    ratoon__plan_branch(c);
     ratoon__plan_items_counts(c);
     ratoon__plan_missing(c);
     ratoon__plan_files(c);
     if (c->arena->failed) {
         return;
     }
-    ratoon__plan_canonical(c);
+    if (!c->request->no_token) {
+        ratoon__plan_canonical(c);
+    }
     sort_refusals(&c->refusals);
     c->plan->refusals = c->refusals.items;
     c->plan->refusals_count = c->refusals.count;
@@ -114,7 +116,7 @@ ratoon_status ratoon__decide_retry(const ratoon__lineage *l, const ratoon__retry
             arena->failed = true;
         }
     }
-    ratoon__lineage_unref(c.branched);
+    ratoon__run_unref(c.branch);
     if (arena->failed || plan->canonical.failed) {
         ratoon__buf_free(&plan->canonical);
         return ratoon__no_memory(error);
@@ -166,17 +168,18 @@ ratoon_status ratoon__retry_state(const ratoon__lineage *l, const ratoon__retry_
     ratoon__plan plan = {.arena = arena};
     planning c = planning_of(l, parent, request, facts, arena, &plan);
     make_plan(&c);
+    const ratoon__run *branch = arena->failed ? NULL : ratoon__plan_branch(&c);
     if (arena->failed || plan.canonical.failed) {
         status = RATOON_ERR_NO_MEMORY;
-    } else if (c.branch == NULL) {
+    } else if (branch == NULL) {
         status = ratoon__refusals_first(&c.refusals, NULL);
     } else {
-        status = ratoon__state_at(c.branch, &end, arena, out);
+        status = ratoon__state_at(branch, &end, arena, out);
     }
-    if (status == RATOON_OK && c.branch != NULL && !keep_values(&c, out)) {
+    if (status == RATOON_OK && branch != NULL && !keep_values(&c, out)) {
         status = RATOON_ERR_NO_MEMORY;
     }
     ratoon__buf_free(&plan.canonical);
-    ratoon__lineage_unref(c.branched);
+    ratoon__run_unref(c.branch);
     return status;
 }

@@ -27,8 +27,7 @@ typedef struct ratoon__planning {
     bool waits; /* created queued, for another run to end */
     ratoon__stage_plan *plans;
     size_t plans_count;
-    ratoon__lineage *branched; /* the lineage as it would be; NULL: not determined */
-    const ratoon__run *branch;
+    ratoon__run *branch; /* as it would be, once ratoon__plan_branch() was asked for it */
 } ratoon__planning;
 
 /* ---- plan_stages.c: what runs (R02, R03, R05, R06, R11, R16, R25) ---- */
@@ -46,21 +45,23 @@ void ratoon__plan_limits(ratoon__planning *c);
 
 /* ---- plan_items.c: items and committed things (R13, R14) ---- */
 void ratoon__plan_items_modes(ratoon__planning *c);
-void ratoon__plan_items_counts(ratoon__planning *c); /* once the branch is there */
+void ratoon__plan_items_counts(ratoon__planning *c);
 
 /* ---- plan_state.c: edits, required keys, files (R24, S03, S04, S10) ---- */
 /* A stage that would execute before `stage` may provide the key: it declares it, produced it in
  * the parent, or declares nothing. */
 bool ratoon__plan_may_provide(const ratoon__planning *c, uint32_t stage, const char *key);
 void ratoon__plan_edits(ratoon__planning *c);
-void ratoon__plan_missing(ratoon__planning *c); /* once the branch is there */
+void ratoon__plan_missing(ratoon__planning *c);
 void ratoon__plan_files(ratoon__planning *c);
 
 /* ---- plan_event.c ---- */
 /* run.branched and run.created. */
 bool ratoon__plan_events(const ratoon__planning *c, ratoon__decision *out);
-/* The lineage with the branch in it: the fold is what says what the branch would be. */
-void ratoon__plan_branch(ratoon__planning *c);
+/* The run that these events make: the fold is what says what the branch would be. Made when it is
+ * asked for first, once edits and items' modes are planned: a plan for stages without items and
+ * required keys needs none. NULL: not determined, or out of memory. */
+const ratoon__run *ratoon__plan_branch(ratoon__planning *c);
 
 /* ---- plan_canonical.c (R15) ---- */
 void ratoon__plan_canonical(const ratoon__planning *c);

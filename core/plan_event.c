@@ -1,6 +1,7 @@
 /* The events of a retry (R01), and the branch they make. All that was asked for goes into the first
  * event of the branch (R21); of its parent nothing changes but that it was branched (R27). A branch
  * of a branch is made the same way (R19). */
+#include "core/fold.h"
 #include "core/plan.h"
 
 typedef ratoon__planning planning;
@@ -102,26 +103,16 @@ bool ratoon__plan_events(const planning *c, ratoon__decision *out)
     return !c->arena->failed;
 }
 
-void ratoon__plan_branch(planning *c)
+const ratoon__run *ratoon__plan_branch(planning *c)
 {
-    static const ratoon_digest none;
     ratoon__decision decision = {.arena = c->arena};
-    if (c->rerun == NULL || c->arena->failed || !ratoon__plan_events(c, &decision)) {
-        return;
+    if (c->branch != NULL || c->rerun == NULL || c->arena->failed ||
+        !ratoon__plan_events(c, &decision)) {
+        return c->branch;
     }
-    const ratoon__commit commit = {
-        .lineage = c->lineage->id,
-        .number = c->lineage->head + 1,
-        .first_event = c->lineage->events + 1,
-        .time_us = c->facts->now_us,
-        .previous = c->lineage->head_digest,
-        .writer = "",
-        .events = decision.events,
-        .events_count = decision.count,
-    };
-    if (ratoon__fold(c->lineage, &commit, &none, &c->branched, NULL) != RATOON_OK) {
-        c->arena->failed = true; /* what was made here folds, unless memory is out */
-        return;
-    }
-    c->branch = ratoon__lineage_run(c->branched, c->request->run);
+    const ratoon__event *created = &decision.events[decision.count - 1];
+    c->branch = ratoon__created_run(created, c->facts->now_us, c->lineage->events + decision.count,
+                                    c->parent);
+    c->arena->failed = c->branch == NULL;
+    return c->branch;
 }

@@ -315,10 +315,10 @@ static uint64_t less(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
-static ratoon__plan_items count_items(const planning *c, uint32_t stage)
+static ratoon__plan_items count_items(const planning *c, const ratoon__run *branch, uint32_t stage)
 {
     const ratoon__stage *old = ratoon__plan_stage(c, stage);
-    const ratoon__stage *now = ratoon__run_stage_at(c->branch, stage);
+    const ratoon__stage *now = ratoon__run_stage_at(branch, stage);
     ratoon__plan_items counts = {.stage = stage, .keep = now->items_done};
     if (old == NULL) {
         return counts;
@@ -344,7 +344,7 @@ static ratoon__plan_items count_items(const planning *c, uint32_t stage)
 void ratoon__plan_items_counts(planning *c)
 {
     ratoon__plan *plan = c->plan;
-    if (c->branch == NULL) {
+    if (c->rerun == NULL) {
         return;
     }
     plan->items = ratoon__arena_alloc(c->arena, plan->run_count * sizeof *plan->items);
@@ -354,7 +354,11 @@ void ratoon__plan_items_counts(planning *c)
         if (c->pipeline->stages[i].pub.foreach_key == NULL && !has_items(c, i) && !dropped) {
             continue;
         }
-        ratoon__plan_items counts = count_items(c, i);
+        const ratoon__run *branch = ratoon__plan_branch(c);
+        if (branch == NULL) {
+            return;
+        }
+        ratoon__plan_items counts = count_items(c, branch, i);
         counts.drop += dropped ? 1 : 0;
         counts.known = counts.known || dropped; /* it has no items, only its output */
         plan->items[plan->items_count++] = counts;

@@ -136,8 +136,14 @@ static void missing_of(planning *c, uint32_t stage)
     const ratoon__stage_def *def = &c->pipeline->stages[stage];
     for (size_t i = 0; i < ratoon__required_count(def); i++) {
         const char *key = ratoon__required_key(def, i);
-        if (is_listed(c->plan, key) || ratoon__key_received(c->branch, stage, key) ||
-            ratoon__plan_may_provide(c, stage, key)) {
+        if (is_listed(c->plan, key) || ratoon__plan_may_provide(c, stage, key)) {
+            continue;
+        }
+        const ratoon__run *branch = ratoon__plan_branch(c);
+        if (branch == NULL) {
+            return;
+        }
+        if (ratoon__key_received(branch, stage, key)) {
             continue;
         }
         const int32_t producer = ratoon__key_producer(c->pipeline, stage, key);
@@ -153,7 +159,7 @@ static void missing_of(planning *c, uint32_t stage)
 void ratoon__plan_missing(planning *c)
 {
     ratoon__plan *plan = c->plan;
-    if (c->branch == NULL) {
+    if (c->rerun == NULL) {
         return;
     }
     size_t most = 0;

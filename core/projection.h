@@ -177,6 +177,7 @@ typedef struct ratoon__lineage {
     bool deleted;
     uint32_t runs_count;
     ratoon__run **runs; /* in order of creation: runs[n] has number n + 1 */
+    uint64_t *tails;    /* one per run: the end of its id, which is random; see lineage_find() */
 } ratoon__lineage;
 
 ratoon__lineage *ratoon__lineage_new(ratoon_id id);

@@ -208,7 +208,7 @@ static void read_run(decoding *d)
         ratoon__run_unref(r);
         return;
     }
-    d->l->runs[d->l->runs_count++] = r;
+    ratoon__lineage_add_run(d->l, r);
 }
 
 static void read_lineage(decoding *d)

@@ -287,11 +287,12 @@ void ratoon__run_unref(ratoon__run *r)
 
 static ratoon__lineage *lineage_alloc(uint32_t runs)
 {
-    ratoon__lineage *l = malloc(sizeof *l + runs * sizeof(ratoon__run *));
+    ratoon__lineage *l = malloc(sizeof *l + runs * (sizeof *l->runs + sizeof *l->tails));
     if (l != NULL) {
         memset(l, 0, sizeof *l);
         atomic_init(&l->refs, 1);
         l->runs = (ratoon__run **)(void *)(l + 1);
+        l->tails = (uint64_t *)(void *)(l->runs + runs);
     }
     return l;
 }
@@ -303,6 +304,14 @@ ratoon__lineage *ratoon__lineage_new(ratoon_id id)
         l->id = id;
     }
     return l;
+}
+
+/* Looking for a run goes through these, which lie together, instead of through every run. */
+static uint64_t tail_of(ratoon_id id)
+{
+    uint64_t tail;
+    memcpy(&tail, id.bytes + sizeof id.bytes - sizeof tail, sizeof tail);
+    return tail;
 }
 
 ratoon__lineage *ratoon__lineage_copy(const ratoon__lineage *l, uint32_t more)
@@ -320,8 +329,15 @@ ratoon__lineage *ratoon__lineage_copy(const ratoon__lineage *l, uint32_t more)
     copy->runs_count = l->runs_count;
     for (uint32_t i = 0; i < l->runs_count; i++) {
         copy->runs[i] = ratoon__run_ref(l->runs[i]);
+        copy->tails[i] = l->tails[i];
     }
     return copy;
+}
+
+void ratoon__lineage_add_run(ratoon__lineage *l, ratoon__run *r)
+{
+    l->tails[l->runs_count] = tail_of(r->fixed->id);
+    l->runs[l->runs_count++] = r;
 }
 
 ratoon__lineage *ratoon__lineage_ref(const ratoon__lineage *l)
@@ -364,8 +380,9 @@ ratoon__run *ratoon__lineage_own_run(ratoon__lineage *l, uint32_t i)
 
 int64_t ratoon__lineage_find(const ratoon__lineage *l, ratoon_id run)
 {
+    const uint64_t tail = tail_of(run);
     for (uint32_t i = l->runs_count; i-- > 0;) { /* what is new is asked for most */
-        if (ratoon_id_equal(l->runs[i]->fixed->id, run)) {
+        if (l->tails[i] == tail && ratoon_id_equal(l->runs[i]->fixed->id, run)) {
             return i;
         }
     }

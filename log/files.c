@@ -94,6 +94,47 @@ static const char *files_problem(ratoon__arena *a, const char *key, json_t *doc)
     return first;
 }
 
+static bool is_files(const char *media_type)
+{
+    return strcmp(media_type, FILES_TYPE) == 0;
+}
+
+static bool is_file(const char *media_type)
+{
+    return strcmp(media_type, FILE_TYPE) == 0 || is_files(media_type);
+}
+
+static bool has_file(const ratoon__outputs *o)
+{
+    for (; o != NULL; o = o->below) {
+        for (uint32_t i = 0; i < o->count; i++) {
+            if (is_file(o->values[i]->media_type)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What a branch has is its parent's initial state and edits, outputs of its parent's stages,
+ * partial ones included (S03), and its own edits. */
+bool ratoon__files_possible(const ratoon__run *parent, const ratoon__values *edits)
+{
+    const ratoon__edits *layers = parent->fixed->edits;
+    bool found = has_file(parent->fixed->initial);
+    for (uint32_t i = 0; layers != NULL && i < layers->count && !found; i++) {
+        found = has_file(layers->layers[i]);
+    }
+    for (uint32_t i = 0; i < parent->stages_count && !found; i++) {
+        const ratoon__stage *stage = ratoon__run_stage_at(parent, i);
+        found = has_file(stage->outputs) || has_file(stage->partial);
+    }
+    for (size_t i = 0; i < edits->count && !found; i++) {
+        found = is_file(edits->items[i].media_type);
+    }
+    return found;
+}
+
 ratoon_status ratoon__files_check(ratoon_store *s, ratoon__arena *a, const ratoon__state_view *v,
                                   const char *const **changed, size_t *count, ratoon_error *error)
 {
@@ -104,8 +145,8 @@ ratoon_status ratoon__files_check(ratoon_store *s, ratoon__arena *a, const ratoo
     }
     for (size_t i = 0; i < v->count; i++) {
         const ratoon__value *value = v->entries[i].value;
-        const bool many = strcmp(value->media_type, FILES_TYPE) == 0;
-        if (!many && strcmp(value->media_type, FILE_TYPE) != 0) {
+        const bool many = is_files(value->media_type);
+        if (!is_file(value->media_type)) {
             continue;
         }
         ratoon_buffer bytes = {0};

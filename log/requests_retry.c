@@ -73,9 +73,10 @@ static ratoon_status decide_retry(ratoon__request *r, const ratoon__lineage *bef
     c->plan = (ratoon__plan){.arena = out->arena};
     status = ratoon__decide_retry(before, &c->request, &all, &c->plan, rc->plan_only ? NULL : out,
                                   error);
-    ratoon_status token = status == RATOON_ERR_NOT_FOUND || status == RATOON_ERR_NO_MEMORY
-                              ? RATOON_OK
-                              : token_check(c, status == RATOON_OK ? error : NULL);
+    ratoon_status token =
+        status == RATOON_ERR_NOT_FOUND || status == RATOON_ERR_NO_MEMORY || c->request.no_token
+            ? RATOON_OK
+            : token_check(c, status == RATOON_OK ? error : NULL);
     if (status == RATOON_OK && token != RATOON_OK) {
         status = token;
         out->count = 0;
@@ -122,7 +123,7 @@ static ratoon_status retry_prepare(ratoon_store *s, const ratoon_retry_options *
     ratoon__facts facts = {
         .now_us = ratoon_store_now(s), .actor = s->actor, .store_max_depth = s->options.max_depth};
     ratoon__state_view view = {0};
-    if (status == RATOON_OK && !o->accept_changes &&
+    if (status == RATOON_OK && !o->accept_changes && ratoon__files_possible(parent, &edits) &&
         ratoon__retry_state(l, &c->request, &facts, a, &view) == RATOON_OK) {
         status = ratoon__files_check(s, a, &view, &c->facts_extra.changed_files,
                                      &c->facts_extra.changed_files_count, error);
@@ -171,6 +172,7 @@ static ratoon_status retry_submit(ratoon_store *s, ratoon__retry_context *c, rat
 {
     ratoon__arena decided = {0};
     retry_context rc = {.shared = c};
+    c->request.no_token = c->options->plan == NULL;
     ratoon__request r = {.lineage = lineage,
                          .decide = decide_retry,
                          .ctx = &rc,

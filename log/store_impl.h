@@ -287,6 +287,9 @@ ratoon_status ratoon__key_lookup(ratoon_store *s, const char *key, const ratoon_
 ratoon_status ratoon__key_after_refusal(ratoon_store *s, const char *key,
                                         const ratoon_digest *request, ratoon_id *run,
                                         bool *repeated, ratoon_status refusal, ratoon_error *error);
+/* S10: whether a branch of the run, with these edits, may start from a value that stands for a
+ * file. Says so of too many rather than of too few, and asks for no plan. */
+bool ratoon__files_possible(const ratoon__run *parent, const ratoon__values *edits);
 /* S10: texts of the files among the values that are missing or changed, in the arena. */
 ratoon_status ratoon__files_check(ratoon_store *s, ratoon__arena *a, const ratoon__state_view *v,
                                   const char *const **changed, size_t *count, ratoon_error *error);
