@@ -105,12 +105,32 @@ static bool all_consumed(claiming *c, const ratoon__lineage *l, bool take)
     return true;
 }
 
-ratoon_status ratoon__claims_consumed(const ratoon__lineage *l, ratoon__arena *arena,
-                                      ratoon__claim **out, size_t *out_count)
+/* Room for all names of a lineage: a key and a scope a run, and what was consumed. */
+static size_t most_of(const ratoon__lineage *l)
+{
+    return consumed_count(l) + (l == NULL ? 0 : 2 * (size_t)l->runs_count);
+}
+
+static bool all_now(claiming *c, const ratoon__lineage *l)
+{
+    bool done = all_consumed(c, l, true);
+    for (uint32_t i = 0; done && i < l->runs_count; i++) {
+        const ratoon__run *r = l->runs[i];
+        const ratoon__run_created *created = &r->fixed->created;
+        done = created->key == NULL || add(c, "key", created->key, r->fixed->id, true);
+        if (done && created->scope != NULL) {
+            done = add(c, "scope", created->scope, r->fixed->id, holds(r));
+        }
+    }
+    return done;
+}
+
+ratoon_status ratoon__claims_now(const ratoon__lineage *l, ratoon__arena *arena,
+                                 ratoon__claim **out, size_t *out_count)
 {
     claiming c = {.arena = arena};
-    c.claims = ratoon__arena_alloc(arena, consumed_count(l) * sizeof *c.claims);
-    if (c.claims == NULL || !all_consumed(&c, l, true)) {
+    c.claims = ratoon__arena_alloc(arena, most_of(l) * sizeof *c.claims);
+    if (c.claims == NULL || !all_now(&c, l)) {
         return RATOON_ERR_NO_MEMORY;
     }
     *out = c.claims;
@@ -121,20 +141,19 @@ ratoon_status ratoon__claims_consumed(const ratoon__lineage *l, ratoon__arena *a
 /* A deleted lineage gives back all its names (R20). */
 static bool release_all(claiming *c)
 {
-    if (!all_consumed(c, c->before, false)) {
-        return false;
+    if (c->before == NULL) {
+        return true;
     }
-    for (uint32_t i = 0; c->before != NULL && i < c->before->runs_count; i++) {
-        const ratoon__run *r = c->before->runs[i];
-        const char *key = r->fixed->created.key;
-        if (holds(r) && !add(c, "scope", r->fixed->created.scope, r->fixed->id, false)) {
-            return false;
-        }
-        if (key != NULL && !add(c, "key", key, r->fixed->id, false)) {
-            return false;
+    const bool done = all_now(c, c->before);
+    size_t held = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->claims[i].take) {
+            c->claims[held] = c->claims[i];
+            c->claims[held++].take = false;
         }
     }
-    return true;
+    c->count = held;
+    return done;
 }
 
 bool ratoon__events_quiet(const ratoon__event *events, size_t count)
@@ -165,8 +184,7 @@ ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lin
     for (size_t i = 0; i < count; i++) {
         deleted = deleted || events[i].type == RATOON__EVENT_LINEAGE_DELETED;
     }
-    const size_t most =
-        2 * count + (deleted ? 2 * (size_t)before->runs_count + consumed_count(before) : 0);
+    const size_t most = 2 * count + (deleted ? most_of(before) : 0);
     c.claims = ratoon__arena_alloc(arena, most * sizeof *c.claims);
     if (c.claims == NULL) {
         return RATOON_ERR_NO_MEMORY;

@@ -190,9 +190,11 @@ ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lin
                                 const ratoon__event *events, size_t count, ratoon__arena *arena,
                                 ratoon__claim **out, size_t *out_count);
 
-/* The names by which a lineage is found as a consumer of others (R22): "consumed:ROOT:CONSUMER". */
-ratoon_status ratoon__claims_consumed(const ratoon__lineage *l, ratoon__arena *arena,
-                                      ratoon__claim **out, size_t *out_count);
+/* All names of a lineage as it is now, in the arena. Taken: each run's key, the scope of each
+ * active one, and "consumed:ROOT:CONSUMER" for each lineage whose results it uses, by which it is
+ * found as their consumer (R22). Not taken (take: false): scopes of runs that are not active. */
+ratoon_status ratoon__claims_now(const ratoon__lineage *l, ratoon__arena *arena,
+                                 ratoon__claim **out, size_t *out_count);
 
 /* ---- what can be done now (A03) ---- */
 typedef struct ratoon__actions { /* why_not: "" where available; in the arena */

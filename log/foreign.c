@@ -2,6 +2,7 @@
 #include "log/store_impl.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const char *ratoon__store_writer(const ratoon_store *s)
 {
@@ -13,47 +14,23 @@ uint64_t ratoon__store_value_max(const ratoon_store *s)
     return s->options.value_max;
 }
 
-/* Names the lineage's runs have now: keys, what they consumed, and scopes of those that are queued.
- * A running one's executor is elsewhere, so it is about to be suspended (L08). */
+/* Names the lineage's runs have now, but for the scope of one that is running: its executor is
+ * elsewhere, so it is about to be suspended (L08). */
 static ratoon_status claims_of(const ratoon__lineage *l, ratoon__arena *arena, ratoon__append *a)
 {
-    ratoon__claim *consumed = NULL;
-    size_t consumed_count = 0;
-    ratoon_status status = ratoon__claims_consumed(l, arena, &consumed, &consumed_count);
-    const size_t most = consumed_count + 2 * (size_t)l->runs_count;
-    ratoon__claim *claims =
-        status == RATOON_OK ? ratoon__arena_alloc(arena, most * sizeof *claims) : NULL;
-    if (claims == NULL) {
-        return RATOON_ERR_NO_MEMORY;
-    }
-    size_t n = 0;
-    for (; n < consumed_count; n++) {
-        claims[n] = consumed[n];
-    }
-    for (uint32_t i = 0; i < l->runs_count; i++) {
-        const ratoon__run *r = l->runs[i];
-        const ratoon__run_created *c = &r->fixed->created;
-        const bool scope = c->scope != NULL && r->status == RATOON_RUN_QUEUED;
-        for (int kind = 0; kind < 2; kind++) {
-            ratoon__buf name = {0};
-            if (kind == 0 ? c->key == NULL : !scope) {
-                continue;
-            }
-            ratoon__buf_format(&name, kind == 0 ? "key:%s" : "scope:%s",
-                               kind == 0 ? c->key : c->scope);
-            claims[n++] =
-                (ratoon__claim){.name = name.failed ? NULL : ratoon__arena_strdup(arena, name.data),
-                                .run = r->fixed->id,
-                                .take = true};
-            ratoon__buf_free(&name);
-            if (claims[n - 1].name == NULL) {
-                return RATOON_ERR_NO_MEMORY;
-            }
+    ratoon__claim *claims = NULL;
+    size_t count = 0, kept = 0;
+    const ratoon_status status = ratoon__claims_now(l, arena, &claims, &count);
+    for (size_t i = 0; i < count; i++) {
+        const ratoon__claim *c = &claims[i];
+        const bool scope = strncmp(c->name, "scope:", strlen("scope:")) == 0;
+        if (c->take && !(scope && ratoon__lineage_run(l, c->run)->status != RATOON_RUN_QUEUED)) {
+            claims[kept++] = *c;
         }
     }
     a->claims = claims;
-    a->claims_count = n;
-    return RATOON_OK;
+    a->claims_count = kept;
+    return status;
 }
 
 static ratoon_status rows_of(const ratoon__lineage *l, ratoon__arena *arena, ratoon__append *a)

@@ -98,36 +98,14 @@ static ratoon_status put_lineage(ratoon_store *s, ratoon__driver *d, ratoon_id r
         return status;
     }
     ratoon__arena arena = {0};
-    ratoon__claim *consumed = NULL;
+    ratoon__claim *claims = NULL;
     size_t n = 0;
-    status = ratoon__claims_consumed(l, &arena, &consumed, &n);
+    status = ratoon__claims_now(l, &arena, &claims, &n);
     ratoon__run_row *rows = ratoon__arena_alloc(&arena, l->runs_count * sizeof *rows);
-    ratoon__claim *claims =
-        ratoon__arena_alloc(&arena, (n + 2 * (size_t)l->runs_count) * sizeof *claims);
-    if (status == RATOON_OK && claims != NULL && n > 0) {
-        memcpy(claims, consumed, n * sizeof *claims);
+    for (uint32_t i = 0; rows != NULL && i < l->runs_count; i++) {
+        rows[i] = ratoon__row_of(l->runs[i]);
     }
     arena.failed = arena.failed || status != RATOON_OK;
-    for (uint32_t i = 0; rows != NULL && claims != NULL && i < l->runs_count; i++) {
-        const ratoon__run *r = l->runs[i];
-        const ratoon__run_created *c = &r->fixed->created;
-        ratoon__buf name = {0};
-        rows[i] = ratoon__row_of(r);
-        if (c->key != NULL) {
-            ratoon__buf_format(&name, "key:%s", c->key);
-            claims[n++] = (ratoon__claim){
-                .name = ratoon__arena_strdup(&arena, name.data), .run = r->fixed->id, .take = true};
-            name.size = 0;
-        }
-        if (c->scope != NULL) {
-            ratoon__buf_format(&name, "scope:%s", c->scope);
-            claims[n++] = (ratoon__claim){.name = ratoon__arena_strdup(&arena, name.data),
-                                          .run = r->fixed->id,
-                                          .take = ratoon_run_status_active(r->status)};
-        }
-        arena.failed = arena.failed || name.failed;
-        ratoon__buf_free(&name);
-    }
     status = arena.failed
                  ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory")
                  : ratoon__rocksdb_put_derived(d, rows, l->runs_count, claims, n, position, error);
