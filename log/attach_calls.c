@@ -363,6 +363,34 @@ static ratoon_status attached_snapshot_put(ratoon__driver *d, ratoon_id lineage,
     CALL(snapshot_put, lineage, number, data, size);
 }
 
+/* Only a store of one's own has these, and its owner doesn't go. */
+#define CALL_OWN(operation, ...)                                                                   \
+    call c = call_begin(d);                                                                        \
+    const ratoon__driver_ops *ops = c.route->driver->ops;                                          \
+    const ratoon_status status = ops->operation == NULL                                            \
+                                     ? RATOON_ERR_UNSUPPORTED                                      \
+                                     : ops->operation(c.route->driver, __VA_ARGS__, error);        \
+    call_end(&c);                                                                                  \
+    return status
+
+static ratoon_status attached_places(ratoon__driver *d, uint64_t from, ratoon__place_fn fn,
+                                     void *ctx, ratoon_error *error)
+{
+    CALL_OWN(places, from, fn, ctx);
+}
+
+static ratoon_status attached_rows(ratoon__driver *d, ratoon__row_fn fn, void *ctx, bool *indexed,
+                                   ratoon_error *error)
+{
+    CALL_OWN(rows, fn, ctx, indexed);
+}
+
+static ratoon_status attached_snapshots(ratoon__driver *d, ratoon_id lineage, uint64_t number,
+                                        ratoon__snapshot_fn fn, void *ctx, ratoon_error *error)
+{
+    CALL_OWN(snapshots, lineage, number, fn, ctx);
+}
+
 /* Sweeping again what was swept changes nothing; only what it counts is lost with the answer. */
 static ratoon_status attached_sweep(ratoon__driver *d, const ratoon_digest *digests,
                                     size_t digests_count, uint64_t end, uint64_t *count,
@@ -402,6 +430,9 @@ const ratoon__driver_ops ratoon__attached_ops = {
     .claims = attached_claims,
     .snapshot_get = attached_snapshot_get,
     .snapshot_put = attached_snapshot_put,
+    .places = attached_places,
+    .rows = attached_rows,
+    .snapshots = attached_snapshots,
     .sweep = attached_sweep,
     .checkpoint = attached_checkpoint,
     .close = ratoon__attached_close,

@@ -85,6 +85,10 @@ typedef bool (*ratoon__row_fn)(void *ctx, const ratoon__run_row *row);
 /* A lineage's last commit and the digest of its bytes; false: stop. */
 typedef bool (*ratoon__head_fn)(void *ctx, ratoon_id lineage, uint64_t number,
                                 const ratoon_digest *digest);
+/* A commit's place in the feed. */
+typedef bool (*ratoon__place_fn)(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number);
+typedef bool (*ratoon__snapshot_fn)(void *ctx, ratoon_id lineage, uint64_t number, const void *data,
+                                    size_t size);
 typedef bool (*ratoon__digest_fn)(void *ctx, const ratoon_digest *digest, const void *data,
                                   size_t size);
 
@@ -147,6 +151,18 @@ typedef struct ratoon__driver_ops {
     /* Stores one; derived, so neither synced nor waited for. */
     ratoon_status (*snapshot_put)(ratoon__driver *d, ratoon_id lineage, uint64_t number,
                                   const void *data, size_t size, ratoon_error *error);
+    /* ---- for verification, whole and in order where the others would be asked for each run,
+     * commit or lineage; NULL or UNSUPPORTED where those have to do ---- */
+    /* What the feed says that is at the positions from `from` on, whether it is there or not. */
+    ratoon_status (*places)(ratoon__driver *d, uint64_t from, ratoon__place_fn fn, void *ctx,
+                            ratoon_error *error);
+    /* All rows, ids ascending. *indexed: each is in the lists where it belongs, and nothing else is
+     * in them. */
+    ratoon_status (*rows)(ratoon__driver *d, ratoon__row_fn fn, void *ctx, bool *indexed,
+                          ratoon_error *error);
+    /* Snapshots from (lineage, number) on, ascending, of this lineage and all behind it. */
+    ratoon_status (*snapshots)(ratoon__driver *d, ratoon_id lineage, uint64_t number,
+                               ratoon__snapshot_fn fn, void *ctx, ratoon_error *error);
     /* Removes stored values (R20) if the feed still ends at `end`, so that nobody has used one of
      * them since it was looked at; else CONFLICT, and nothing is removed. *count, *bytes: what was.
      * Those that aren't there are passed over. */

@@ -1,8 +1,7 @@
-/* Reading commits for verification: past the cache, with checksums, and each by a look-up of its
- * key as well, since an index or a filter may be damaged where the data is not. Keys are looked up
- * by the batch: those in one block share the reading of it, which is nearly all that a look-up past
- * the cache costs. */
+/* Reading for verification: past the cache, with checksums, from one end to the other. */
 #include "log/rocksdb_impl.h"
+
+#include "log/sum.h"
 
 #include <rocksdb/c.h>
 
@@ -12,6 +11,21 @@ enum {
     BATCH_COMMITS = 32, /* as many as RocksDB itself looks up together */
     BATCH_BYTES = 256 << 10,
 };
+
+static rocksdb_readoptions_t *options_of(const rocksdb_snapshot_t *view)
+{
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_snapshot(options, view);
+    rocksdb_readoptions_set_total_order_seek(options, 1);
+    rocksdb_readoptions_set_verify_checksums(options, 1);
+    rocksdb_readoptions_set_fill_cache(options, 0);
+    return options;
+}
+
+/* ---- commits ----
+ * Each is looked up by its key as well, since an index or a filter may be damaged where the data is
+ * not. Keys are looked up by the batch: those in one block share the reading of it, which is nearly
+ * all that a look-up past the cache costs. */
 
 typedef struct entry {
     uint8_t key[RATOON__COMMIT_KEY];
@@ -161,14 +175,138 @@ ratoon_status ratoon__rocks_read_checked(ratoon__rocks *r, ratoon_id lineage, ui
      * in it, for iteration and for look-ups. */
     const uint64_t bound = atomic_load(&r->acked);
     const rocksdb_snapshot_t *view = rocksdb_create_snapshot(r->db);
-    c.options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_snapshot(c.options, view);
-    rocksdb_readoptions_set_total_order_seek(c.options, 1);
-    rocksdb_readoptions_set_verify_checksums(c.options, 1);
-    rocksdb_readoptions_set_fill_cache(c.options, 0);
+    c.options = options_of(view);
     const ratoon_status status = walk(&c, lineage, from, one_lineage, bound);
     rocksdb_readoptions_destroy(c.options);
     rocksdb_release_snapshot(r->db, view);
     ratoon__buf_free(&c.bytes);
     return status;
+}
+
+/* ---- rows of runs ---- */
+
+typedef struct rows_check {
+    ratoon__row_fn fn;
+    void *ctx;
+    ratoon__sum_key key;
+    ratoon__sum expected, found; /* of the keys in lists */
+    ratoon__buf scratch;
+    bool stop;
+    ratoon_error *error;
+} rows_check;
+
+static ratoon_status row_check(rows_check *c, const char *key, size_t key_size, const char *data,
+                               size_t size)
+{
+    ratoon__run_row row;
+    ratoon_id run;
+    if (!ratoon__index_entry_run(RATOON__INDEX_ID, key, key_size, 1, &run)) {
+        return ratoon__fail(c->error, RATOON_ERR_DAMAGED, "an entry of an index is garbled");
+    }
+    if (!ratoon__row_decode(data, size, run, &row)) {
+        return ratoon__fail(c->error, RATOON_ERR_DAMAGED, "the row of run %I is missing or garbled",
+                            &run);
+    }
+    static const ratoon__index lists[] = {RATOON__INDEX_TIME, RATOON__INDEX_STATUS,
+                                          RATOON__INDEX_PIPELINE, RATOON__INDEX_SUBJECT};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        c->scratch.size = 0;
+        ratoon__index_key(lists[i], &row, &c->scratch);
+        if (c->scratch.failed) {
+            return ratoon__fail(c->error, RATOON_ERR_NO_MEMORY, "out of memory");
+        }
+        ratoon__sum_add(&c->expected, &c->key, c->scratch.data, c->scratch.size);
+    }
+    c->stop = !c->fn(c->ctx, &row);
+    return RATOON_OK;
+}
+
+/* All entries whose keys begin with a byte. */
+static ratoon_status rows_walk(rows_check *c, rocksdb_iterator_t *it, char tag)
+{
+    ratoon_status status = RATOON_OK;
+    for (rocksdb_iter_seek(it, &tag, 1); status == RATOON_OK && !c->stop && rocksdb_iter_valid(it);
+         rocksdb_iter_next(it)) {
+        size_t key_size;
+        size_t size;
+        const char *key = rocksdb_iter_key(it, &key_size);
+        if (key_size == 0 || key[0] != tag) {
+            break;
+        }
+        if (tag == 'r') {
+            const char *data = rocksdb_iter_value(it, &size);
+            status = row_check(c, key, key_size, data, size);
+        } else {
+            ratoon__sum_add(&c->found, &c->key, key, key_size);
+        }
+    }
+    char *message = NULL;
+    rocksdb_iter_get_error(it, &message);
+    if (message != NULL && status == RATOON_OK) {
+        return ratoon__rocks_error(message, "can't read the rows of runs", c->error);
+    }
+    rocksdb_free(message);
+    return status;
+}
+
+ratoon_status ratoon__rocks_rows(ratoon__driver *d, ratoon__row_fn fn, void *ctx, bool *indexed,
+                                 ratoon_error *error)
+{
+    static const char tags[] = {'r', 't', 's', 'p', 'j'};
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    rows_check c = {.fn = fn, .ctx = ctx, .error = error};
+    ratoon_status status = ratoon__sum_key_draw(&c.key);
+    if (status != RATOON_OK) {
+        return ratoon__fail(error, status, "can't get random bytes");
+    }
+    status = ratoon__rocks_flush_derived(r, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
+    const rocksdb_snapshot_t *view = rocksdb_create_snapshot(r->db);
+    rocksdb_readoptions_t *options = options_of(view);
+    rocksdb_iterator_t *it =
+        rocksdb_create_iterator_cf(r->db, options, r->family[RATOON__FAMILY_DERIVED]);
+    for (size_t i = 0; status == RATOON_OK && !c.stop && i < sizeof tags; i++) {
+        status = rows_walk(&c, it, tags[i]);
+    }
+    rocksdb_iter_destroy(it);
+    rocksdb_readoptions_destroy(options);
+    rocksdb_release_snapshot(r->db, view);
+    ratoon__buf_free(&c.scratch);
+    *indexed = !c.stop && ratoon__sum_equal(&c.expected, &c.found);
+    return status;
+}
+
+/* ---- snapshots ---- */
+
+ratoon_status ratoon__rocks_snapshots(ratoon__driver *d, ratoon_id lineage, uint64_t number,
+                                      ratoon__snapshot_fn fn, void *ctx, ratoon_error *error)
+{
+    ratoon__rocks *r = ratoon__rocks_of(d);
+    uint8_t start[1 + RATOON__COMMIT_KEY] = {'n'};
+    ratoon__commit_key(start + 1, lineage, number);
+    rocksdb_iterator_t *it =
+        rocksdb_create_iterator_cf(r->db, r->verify_options, r->family[RATOON__FAMILY_DERIVED]);
+    bool stop = false;
+    for (rocksdb_iter_seek(it, (const char *)start, sizeof start); !stop && rocksdb_iter_valid(it);
+         rocksdb_iter_next(it)) {
+        size_t key_size;
+        size_t size;
+        ratoon_id of;
+        const char *key = rocksdb_iter_key(it, &key_size);
+        if (key_size == 0 || key[0] != 'n') {
+            break;
+        }
+        if (key_size == sizeof start) { /* else it is none, and nobody ever finds it */
+            const char *data = rocksdb_iter_value(it, &size);
+            memcpy(of.bytes, key + 1, sizeof of.bytes);
+            stop = !fn(ctx, of, ratoon__get_be64(key + 1 + sizeof of.bytes), data, size);
+        }
+    }
+    char *message = NULL;
+    rocksdb_iter_get_error(it, &message);
+    rocksdb_iter_destroy(it);
+    return message == NULL ? RATOON_OK
+                           : ratoon__rocks_error(message, "can't read snapshots", error);
 }

@@ -205,6 +205,7 @@ ratoon_status ratoon__rocks_feed_check(ratoon__rocks *r, uint64_t positions_max,
 typedef struct tail_reader {
     ratoon__rocks *r;
     ratoon__commit_fn fn;
+    ratoon__place_fn place; /* instead of fn */
     void *ctx;
     ratoon__buf scratch;
     ratoon__buf keys;  /* of what is in the open window */
@@ -255,12 +256,24 @@ static ratoon_status show_at(tail_reader *t, const char *key, uint64_t position,
     return status;
 }
 
+static void show_place(tail_reader *t, const char *key, uint64_t position)
+{
+    ratoon_id lineage;
+    memcpy(lineage.bytes, key, sizeof lineage.bytes);
+    t->stop = !t->place(t->ctx, position, lineage, ratoon__get_be64(key + sizeof lineage.bytes));
+}
+
 static bool show_row(void *ctx, uint64_t first, const char *keys, uint64_t count)
 {
     tail_reader *t = ctx;
     uint64_t i = t->from > first ? t->from - first : 0;
     for (; t->status == RATOON_OK && !t->stop && i < count && first + i <= t->to; i++) {
-        t->status = show_at(t, keys + i * RATOON__COMMIT_KEY, first + i, t->error);
+        const char *key = keys + i * RATOON__COMMIT_KEY;
+        if (t->place != NULL) {
+            show_place(t, key, first + i);
+        } else {
+            t->status = show_at(t, key, first + i, t->error);
+        }
     }
     return t->status == RATOON_OK && !t->stop;
 }
@@ -340,6 +353,17 @@ ratoon_status ratoon__rocks_tail(ratoon__driver *d, uint64_t from, uint32_t time
         }
     }
     ratoon__buf_free(&t.scratch);
+    ratoon__buf_free(&t.keys);
+    return status;
+}
+
+ratoon_status ratoon__rocks_places(ratoon__driver *d, uint64_t from, ratoon__place_fn fn, void *ctx,
+                                   ratoon_error *error)
+{
+    tail_reader t = {.r = ratoon__rocks_of(d), .place = fn, .ctx = ctx, .error = error};
+    const uint64_t to = atomic_load(&t.r->acked);
+    from = from == 0 ? 1 : from;
+    const ratoon_status status = from <= to ? show_range(&t, from, to) : RATOON_OK;
     ratoon__buf_free(&t.keys);
     return status;
 }

@@ -235,12 +235,18 @@ ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, u
 ratoon_status ratoon__rocks_read_checked(ratoon__rocks *r, ratoon_id lineage, uint64_t from,
                                          bool one_lineage, ratoon__commit_fn fn, void *ctx,
                                          ratoon_error *error);
+ratoon_status ratoon__rocks_rows(ratoon__driver *d, ratoon__row_fn fn, void *ctx, bool *indexed,
+                                 ratoon_error *error);
+ratoon_status ratoon__rocks_snapshots(ratoon__driver *d, ratoon_id lineage, uint64_t number,
+                                      ratoon__snapshot_fn fn, void *ctx, ratoon_error *error);
 
 /* ---- rocksdb_feed.c ---- */
 /* So long from now, on the clock that the store's conditions wait by. */
 struct timespec ratoon__deadline_after(uint32_t timeout_ms);
 ratoon_status ratoon__rocks_tail(ratoon__driver *d, uint64_t from, uint32_t timeout_ms,
                                  ratoon__commit_fn fn, void *ctx, ratoon_error *error);
+ratoon_status ratoon__rocks_places(ratoon__driver *d, uint64_t from, ratoon__place_fn fn, void *ctx,
+                                   ratoon_error *error);
 /* The last position that stands in a row of the feed, 0 where there is none. */
 ratoon_status ratoon__rocks_feed_last(ratoon__rocks *r, uint64_t *last, ratoon_error *error);
 /* The rows from the one that holds position `from` (or the first one) to the last one that begins

@@ -2,7 +2,7 @@
 #include "replay/seal.h"
 
 #include <stdarg.h>
-#include <string.h>
+#include <stdlib.h>
 
 void ratoon__finding(json_t *array, ratoon_id lineage, uint64_t commit, const char *kind,
                      const char *message)
@@ -36,23 +36,6 @@ bool ratoon__report_unseen(ratoon__report *r, ratoon_status status, const ratoon
         r->unseen_why = why != NULL ? *why : (ratoon_error){0};
     }
     return unseen;
-}
-
-void ratoon__sum_add(ratoon__sum *s, const void *data, size_t size)
-{
-    ratoon_digest d;
-    if (ratoon__sha256(data, size, &d) == RATOON_OK) {
-        uint64_t part[2];
-        memcpy(part, d.bytes, sizeof part);
-        s->a += part[0];
-        s->b += part[1];
-    }
-    s->count++;
-}
-
-bool ratoon__sum_equal(const ratoon__sum *a, const ratoon__sum *b)
-{
-    return a->a == b->a && a->b == b->b && a->count == b->count;
 }
 
 /* ---- with a seal (Q02) ---- */
@@ -196,6 +179,9 @@ ratoon_status ratoon_verify_with(ratoon_store *store, const ratoon_verify_option
         status = d->ops->run_get(d, options->run, &only, error);
     }
     r.problems = json_array();
+    if (status == RATOON_OK && ratoon__sum_key_draw(&r.key) != RATOON_OK) {
+        status = ratoon__fail(error, RATOON_ERR_IO, "can't get random bytes");
+    }
     if (status == RATOON_OK && options->seal != NULL) {
         status = seal_open(&r, options, &seal, &sealed, error);
     }
@@ -213,6 +199,7 @@ ratoon_status ratoon_verify_with(ratoon_store *store, const ratoon_verify_option
     if (status == RATOON_OK) {
         *problems = r.count;
     }
+    free(r.marks);
     json_decref(check.notices);
     json_decref(r.problems);
     ratoon__seal_free(&seal);

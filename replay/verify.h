@@ -2,14 +2,24 @@
 #ifndef RATOON_REPLAY_VERIFY_H
 #define RATOON_REPLAY_VERIFY_H
 
+#include "log/sum.h"
 #include "replay/json.h"
 
 #define RATOON__PROBLEMS_MAX 1000 /* listed in a report; more are counted */
 
 typedef struct ratoon__seal_check ratoon__seal_check; /* replay/seal.h */
 
+/* The mark of a deleted lineage (R20). */
+typedef struct ratoon__mark_seen {
+    ratoon_id lineage;
+    uint64_t number;
+} ratoon__mark_seen;
+#define RATOON__MARKS_MAX                                                                          \
+    ((size_t)1 << 20) /* remembered; beyond, the feed is asked commit by commit */
+
 typedef struct ratoon__report {
     ratoon_store *store;
+    ratoon__sum_key key; /* of all sums */
     json_t *problems;
     size_t count;
     uint64_t lineages, commits, events, values;
@@ -17,6 +27,9 @@ typedef struct ratoon__report {
     uint64_t feed_end;        /* when it began */
     uint64_t erased;          /* commits that marks of deleted lineages stand for (R20) */
     uint64_t marks_end;       /* behind the last of these marks in the feed */
+    ratoon__mark_seen *marks; /* lineages ascending */
+    size_t marks_count, marks_capacity;
+    bool marks_missing;       /* there are more */
     ratoon__seal_check *seal; /* NULL: none */
     ratoon_status unseen;     /* something could not be looked at: what was found may be none */
     ratoon_error unseen_why;
@@ -34,13 +47,6 @@ void ratoon__problem(ratoon__report *r, ratoon_id lineage, uint64_t commit, cons
  * status can't be IO. */
 bool ratoon__report_unseen(ratoon__report *r, ratoon_status status, const ratoon_error *why);
 
-/* Sum that is the same for the same set of things in whatever order. */
-typedef struct ratoon__sum {
-    uint64_t a, b, count;
-} ratoon__sum;
-void ratoon__sum_add(ratoon__sum *s, const void *data, size_t size);
-bool ratoon__sum_equal(const ratoon__sum *a, const ratoon__sum *b);
-
 /* verify_chain.c: walks commits; adds what it saw to the sums of feed entries and of rows. */
 ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__sum *feed,
                                     ratoon__sum *rows, ratoon_error *error);
@@ -53,6 +59,28 @@ void ratoon__verify_capture(ratoon__report *r, const ratoon__commit *commit,
 /* Whether the run's captured output up to that commit stayed where it was imported from. */
 bool ratoon__capture_elsewhere(const char *store, ratoon_id run, uint64_t commit);
 void ratoon__capture_mark_elsewhere(const char *store, ratoon_id run, uint64_t commit);
-void ratoon__sum_feed(ratoon__sum *s, uint64_t position, ratoon_id lineage, uint64_t number);
-void ratoon__sum_row(ratoon__sum *s, const ratoon__run_row *row);
+void ratoon__sum_feed(const ratoon__report *r, ratoon__sum *s, uint64_t position, ratoon_id lineage,
+                      uint64_t number);
+void ratoon__sum_row(const ratoon__report *r, ratoon__sum *s, const ratoon__run_row *row);
+
+/* verify_snapshots.c: the stored snapshots beside the walk (S07). */
+enum { RATOON__SNAPSHOTS_PAGE = 64 };
+typedef struct ratoon__snapshot_stored {
+    ratoon_id lineage;
+    uint64_t at;
+    ratoon_buffer bytes;
+} ratoon__snapshot_stored;
+typedef struct ratoon__snapshots { /* zero-initialise but for the report */
+    ratoon__report *report;
+    ratoon__snapshot_stored items[RATOON__SNAPSHOTS_PAGE];
+    size_t count, next, bytes;
+    bool begun, at_end; /* nothing is behind the page */
+    bool one_by_one;    /* the driver has no pages: items are of one lineage, the newest first */
+    ratoon_id lineage;  /* of that lineage */
+} ratoon__snapshots;
+/* Compares the projection with the snapshot of its head, if there is one. Lineages and numbers
+ * ascend from call to call. */
+void ratoon__snapshots_compare(ratoon__snapshots *s, const ratoon__lineage *l, ratoon_id lineage,
+                               uint64_t number);
+void ratoon__snapshots_free(ratoon__snapshots *s);
 #endif

@@ -8,13 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SNAPSHOTS_MAX 64 /* compared in one lineage; the newest ones */
-
-typedef struct stored_snapshot {
-    uint64_t at;
-    ratoon_buffer bytes;
-} stored_snapshot;
-
 typedef struct walk {
     ratoon__report *report;
     ratoon__driver *driver;
@@ -30,79 +23,11 @@ typedef struct walk {
     bool any;
     ratoon__arena arena; /* of one commit */
     uint64_t end;        /* the feed's end when the walk began: later commits are left out */
-    stored_snapshot snapshots[SNAPSHOTS_MAX];
-    size_t snapshots_count;
+    ratoon__snapshots snapshots;
     ratoon__sum *feed, *rows;
     ratoon_status status;
     ratoon_error *error;
 } walk;
-
-/* ---- snapshots (S07) ---- */
-
-static void snapshots_free(walk *w)
-{
-    for (size_t i = 0; i < w->snapshots_count; i++) {
-        ratoon_buffer_free(&w->snapshots[i].bytes);
-    }
-    w->snapshots_count = 0;
-}
-
-static void snapshots_load(walk *w, ratoon_id lineage)
-{
-    uint64_t number = UINT64_MAX;
-    snapshots_free(w);
-    while (number > 0 && w->snapshots_count < SNAPSHOTS_MAX) {
-        stored_snapshot *s = &w->snapshots[w->snapshots_count];
-        s->bytes = (ratoon_buffer){0};
-        ratoon_error why = {0};
-        const ratoon_status status =
-            w->driver->ops->snapshot_get(w->driver, lineage, number, &s->at, &s->bytes, &why);
-        if (status != RATOON_OK) {
-            (void)ratoon__report_unseen(w->report, status, &why);
-            return;
-        }
-        w->snapshots_count++;
-        number = s->at - 1;
-    }
-}
-
-static ratoon_pipeline *resolve(void *ctx, ratoon_digest digest)
-{
-    ratoon__report *r = ctx;
-    ratoon_pipeline *p = NULL;
-    ratoon_error why = {0};
-    const ratoon_status status = ratoon__store_definition(r->store, &digest, &p, &why);
-    (void)ratoon__report_unseen(r, status, &why);
-    return status == RATOON_OK ? p : NULL;
-}
-
-static void snapshot_compare(walk *w)
-{
-    for (size_t i = 0; i < w->snapshots_count; i++) {
-        stored_snapshot *s = &w->snapshots[i];
-        if (s->at != w->number) {
-            continue;
-        }
-        ratoon__lineage *served = NULL;
-        ratoon__buf what = {0};
-        ratoon_error why = {0};
-        const ratoon_status status = ratoon__snapshot_decode(s->bytes.data, s->bytes.size, resolve,
-                                                             w->report, &served, &why);
-        if (ratoon__report_unseen(w->report, status, &why)) {
-            return;
-        }
-        if (status != RATOON_OK) {
-            ratoon__problem(w->report, w->id, w->number, "snapshot",
-                            "the snapshot at commit %U can't be read: %s", w->number, why.message);
-        } else if (!ratoon__lineage_equal(w->lineage, served, &what)) {
-            ratoon__problem(w->report, w->id, w->number, "snapshot",
-                            "the snapshot at commit %U differs from the log: %s", w->number,
-                            what.data);
-        }
-        ratoon__buf_free(&what);
-        ratoon__lineage_unref(served);
-    }
-}
 
 /* ---- values ---- */
 
@@ -217,16 +142,18 @@ static void lineage_end(walk *w)
     if (!w->broken && w->lineage != NULL) {
         for (uint32_t i = 0; i < w->lineage->runs_count; i++) {
             const ratoon__run *r = w->lineage->runs[i];
-            ratoon__run_row row = {.run = r->fixed->id,
-                                   .root = r->fixed->created.root,
-                                   .created_at = r->fixed->created_at,
-                                   .status = r->status};
-            ratoon__sum_row(w->rows, &row);
+            const ratoon__run_created *c = &r->fixed->created;
+            const ratoon__run_row row = {.run = r->fixed->id,
+                                         .root = c->root,
+                                         .created_at = r->fixed->created_at,
+                                         .status = r->status,
+                                         .subject = c->subject != NULL ? c->subject : "",
+                                         .pipeline = c->pipeline_name};
+            ratoon__sum_row(w->report, w->rows, &row);
         }
     }
     ratoon__lineage_unref(w->lineage);
     w->lineage = NULL;
-    snapshots_free(w);
 }
 
 static bool lineage_begin(walk *w, ratoon_id lineage)
@@ -245,8 +172,23 @@ static bool lineage_begin(walk *w, ratoon_id lineage)
     w->digest = (ratoon_digest){{0}};
     w->lineage = ratoon__lineage_new(lineage);
     w->report->lineages++;
-    snapshots_load(w, lineage);
     return w->lineage != NULL;
+}
+
+/* Lineages come in ascending order. */
+static void remember_mark(ratoon__report *r, ratoon_id lineage, uint64_t number)
+{
+    if (r->marks_count == r->marks_capacity && !r->marks_missing) {
+        const size_t capacity = r->marks_capacity == 0 ? 64 : r->marks_capacity * 2;
+        ratoon__mark_seen *marks =
+            capacity > RATOON__MARKS_MAX ? NULL : realloc(r->marks, capacity * sizeof *marks);
+        r->marks_missing = marks == NULL;
+        r->marks = marks != NULL ? marks : r->marks;
+        r->marks_capacity = marks != NULL ? capacity : r->marks_capacity;
+    }
+    if (!r->marks_missing) {
+        r->marks[r->marks_count++] = (ratoon__mark_seen){lineage, number};
+    }
 }
 
 /* A mark stands alone for all that came before it, and says how much that was. What the digest that
@@ -270,6 +212,7 @@ static bool is_mark(walk *w, const ratoon__commit *c, uint64_t position)
     w->digest = c->previous;
     w->next_event = c->first_event;
     w->report->erased += c->number - 1;
+    remember_mark(w->report, w->id, c->number);
     w->report->marks_end = position >= w->report->marks_end ? position + 1 : w->report->marks_end;
     return true;
 }
@@ -345,7 +288,7 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
         w->status = RATOON_ERR_NO_MEMORY;
         return false;
     }
-    ratoon__sum_feed(w->feed, position, lineage, number);
+    ratoon__sum_feed(w->report, w->feed, position, lineage, number);
     w->report->commits++;
     w->status = ratoon__sha256(data, size, &digest);
     ratoon_status status = ratoon__store_decode(w->report->store, data, size, &w->arena, &c, &why);
@@ -377,7 +320,7 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
     w->digest = digest;
     if (status == RATOON_OK) {
         if (!w->broken) {
-            snapshot_compare(w);
+            ratoon__snapshots_compare(&w->snapshots, w->lineage, w->id, number);
         }
         ratoon__commit_release(&c);
     }
@@ -388,7 +331,7 @@ static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint6
 ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__sum *feed,
                                     ratoon__sum *rows, ratoon_error *error)
 {
-    walk w = {.report = r, .feed = feed, .rows = rows, .error = error};
+    walk w = {.report = r, .feed = feed, .rows = rows, .error = error, .snapshots = {.report = r}};
     w.driver = ratoon__store_driver(r->store);
     ratoon_status status = w.driver->ops->end(w.driver, &w.end, error);
     if (status != RATOON_OK) {
@@ -399,6 +342,7 @@ ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__s
     status = w.driver->ops->read(w.driver, only, ratoon_id_is_zero(only) ? 0 : 1,
                                  !ratoon_id_is_zero(only), true, verify_commit, &w, &why);
     lineage_end(&w);
+    ratoon__snapshots_free(&w.snapshots);
     ratoon__arena_free(&w.arena);
     if (status == RATOON_OK) { /* else what comes behind was not looked at */
         ratoon__seal_end(r);

@@ -1,5 +1,6 @@
-/* Rows and lists of runs against what the log says. First all lists are summed up; only where a sum
- * differs is it found out which runs are wrong in which list. */
+/* Rows and lists of runs against what the log says. First all are summed up, by the driver's walk
+ * over all of them or else list by list; only where a sum differs is it found out which runs are
+ * wrong in which list. */
 #include "replay/verify.h"
 
 #include "log/codec.h"
@@ -10,17 +11,27 @@
 #define ROWS_PAGE 512
 #define PIPELINES_MAX 4096 /* whose lists are looked at */
 
-void ratoon__sum_row(ratoon__sum *s, const ratoon__run_row *row)
+static void sum_text(const ratoon__report *r, const char *text, uint8_t out[16])
 {
-    uint8_t bytes[48] = {0};
+    ratoon__sum s = {0};
+    ratoon__sum_add(&s, &r->key, text, strlen(text));
+    memcpy(out, &s, 16);
+}
+
+void ratoon__sum_row(const ratoon__report *r, ratoon__sum *s, const ratoon__run_row *row)
+{
+    uint8_t bytes[80] = {0};
     memcpy(bytes, row->run.bytes, 16);
     memcpy(bytes + 16, row->root.bytes, 16);
     memcpy(bytes + 32, &row->created_at, 8);
     bytes[40] = (uint8_t)row->status;
-    ratoon__sum_add(s, bytes, sizeof bytes);
+    sum_text(r, row->subject, bytes + 48);
+    sum_text(r, row->pipeline, bytes + 64);
+    ratoon__sum_add(s, &r->key, bytes, sizeof bytes);
 }
 
 typedef struct rows_walk {
+    const ratoon__report *report;
     ratoon__driver *driver;
     ratoon__index index;
     const char *key;
@@ -91,7 +102,7 @@ static bool row_seen(void *ctx, const ratoon__run_row *row)
     w->seen++;
     w->last = row->run;
     w->last_time = row->created_at;
-    ratoon__sum_row(&w->sum, row);
+    ratoon__sum_row(w->report, &w->sum, row);
     if (w->index == RATOON__INDEX_TIME) {
         w->failed = w->failed || !remember_pipeline(w, row->pipeline);
         if (row->subject[0] != '\0') {
@@ -163,6 +174,29 @@ static ratoon_status lists_sum(rows_walk *w, const ratoon__sum *seen, uint64_t *
     }
     w->differs =
         w->differs || (w->pipelines_count < PIPELINES_MAX && !ratoon__sum_equal(&w->sum, seen));
+    return status;
+}
+
+/* ---- all of them at once ---- */
+
+static bool row_sum(void *ctx, const ratoon__run_row *row)
+{
+    rows_walk *w = ctx;
+    ratoon__sum_row(w->report, &w->sum, row);
+    return true;
+}
+
+/* UNSUPPORTED: list by list. */
+static ratoon_status rows_sum(rows_walk *w, const ratoon__sum *seen, uint64_t *listed,
+                              ratoon_error *error)
+{
+    bool indexed = false;
+    if (w->driver->ops->rows == NULL) {
+        return RATOON_ERR_UNSUPPORTED;
+    }
+    const ratoon_status status = w->driver->ops->rows(w->driver, row_sum, w, &indexed, error);
+    *listed = w->sum.count;
+    w->differs = !indexed || !ratoon__sum_equal(&w->sum, seen);
     return status;
 }
 
@@ -244,8 +278,8 @@ static ratoon_status name_runs(ratoon__report *r, uint64_t listed, uint64_t logg
         return n.status; /* the runs of a broken lineage are in the lists, and not in the sum */
     }
     ratoon__problem(r, (ratoon_id){{0}}, 0, "derived",
-                    "the index lists %U runs and the log holds %U, or they differ in status%s%s",
-                    listed, logged, status == RATOON_OK ? "" : ": ",
+                    "the index lists %U runs and the log holds %U, or they differ%s%s", listed,
+                    logged, status == RATOON_OK ? "" : ": ",
                     status == RATOON_OK ? "" : why.message);
     return RATOON_OK;
 }
@@ -257,8 +291,13 @@ ratoon_status ratoon__verify_rows(ratoon__report *r, const ratoon__sum *seen, ra
     if (w == NULL) {
         return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
     }
+    w->report = r;
     w->driver = ratoon__store_driver(r->store);
-    ratoon_status status = lists_sum(w, seen, &listed, error);
+    ratoon_status status = rows_sum(w, seen, &listed, error);
+    if (status == RATOON_ERR_UNSUPPORTED) {
+        *w = (rows_walk){.report = r, .driver = w->driver};
+        status = lists_sum(w, seen, &listed, error);
+    }
     if (status == RATOON_OK) {
         status = w->driver->ops->end(w->driver, &end, error);
     }

@@ -623,6 +623,59 @@ START_TEST(test_Q01_a_removed_row_of_the_feed_is_found)
 }
 END_TEST
 
+typedef struct feed_row {
+    uint64_t first, count;
+    char keys[COMMITS_MAX * RATOON__COMMIT_KEY];
+} feed_row;
+
+static bool feed_row_copy(void *ctx, uint64_t first, const char *keys, uint64_t count)
+{
+    feed_row *row = ctx;
+    row->first = first;
+    row->count = count;
+    memcpy(row->keys, keys, (size_t)count * RATOON__COMMIT_KEY);
+    return false;
+}
+
+static void feed_row_put(ratoon__driver *d, const feed_row *row, uint64_t from, uint64_t to)
+{
+    uint8_t key[8];
+    ratoon__put_be64(key, row->first + from);
+    if (from < to) {
+        raw_put(d, RATOON__FAMILY_FEED, key, sizeof key, row->keys + from * RATOON__COMMIT_KEY,
+                (size_t)(to - from) * RATOON__COMMIT_KEY);
+    } else {
+        raw_delete(d, RATOON__FAMILY_FEED, key, sizeof key);
+    }
+}
+
+/* Its place in the feed is removed with it, and the places behind stay as they are. */
+START_TEST(test_Q01_a_commit_removed_with_its_place_in_the_feed_is_found)
+{
+    static feed_row row;
+    size_t size;
+    ratoon_store *s = open_store(store_path);
+    for (int i = 0; i < 2 * RATOON__WINDOW_MAX; i++) {
+        note(s, filler, i); /* opening looks at the last rows */
+    }
+    ratoon_store_close(s);
+    ratoon__driver *d = raw_open(store_path);
+    char *data = commit_get(d, victim, LAST, &size);
+    const uint64_t position = ratoon__get_le64(data);
+    ck_assert_int_eq(
+        ratoon__rocks_feed_rows(ratoon__rocks_of(d), position, position, feed_row_copy, &row, NULL),
+        RATOON_OK);
+    const uint64_t at = position - row.first;
+    ck_assert_mem_eq(row.keys + at * RATOON__COMMIT_KEY, victim.bytes, 16);
+    feed_row_put(d, &row, 0, at);
+    feed_row_put(d, &row, at + 1, row.count);
+    commit_delete(d, victim, LAST);
+    free(data);
+    d->ops->close(d);
+    check_problem(store_path, false, NULL, 0, "feed");
+}
+END_TEST
+
 /* ---- what is derived ---- */
 
 START_TEST(test_Q01_a_changed_row_of_a_run_is_found)
@@ -676,6 +729,53 @@ START_TEST(test_Q01_a_removed_entry_of_the_list_by_pipeline_is_found)
 }
 END_TEST
 
+/* Nobody has that subject, so no run can be named. */
+START_TEST(test_Q01_a_removed_entry_of_the_list_by_subject_is_found)
+{
+    remove_derived('j');
+    check_problem(store_path, false, NULL, 0, "derived");
+}
+END_TEST
+
+START_TEST(test_Q01_an_added_entry_of_a_list_is_found)
+{
+    static const char key[] = "jsomebody\0........................";
+    ratoon__driver *d = raw_open(store_path);
+    raw_put(d, RATOON__FAMILY_DERIVED, key, sizeof key - 1, "", 0);
+    d->ops->close(d);
+    check_problem(store_path, false, NULL, 0, "derived");
+}
+END_TEST
+
+/* A run's row and the lists fit together, but not the log. */
+START_TEST(test_Q01_a_forged_subject_of_a_run_is_found)
+{
+    uint8_t key[17] = {'r'};
+    char *found, *data;
+    size_t key_size, size;
+    memcpy(key + 1, victim.bytes, 16);
+    ratoon__driver *d = raw_open(store_path);
+    raw_first(d, RATOON__FAMILY_DERIVED, key, sizeof key, &found, &key_size, &data, &size);
+    ratoon__run_row row;
+    ratoon__buf old_entry = {0}, entry = {0}, bytes = {0};
+    ck_assert(ratoon__row_decode(data, size, victim, &row));
+    ratoon__index_key(RATOON__INDEX_SUBJECT, &row, &old_entry);
+    row.subject = "forged";
+    ratoon__index_key(RATOON__INDEX_SUBJECT, &row, &entry);
+    ratoon__row_encode(&row, &bytes);
+    raw_delete(d, RATOON__FAMILY_DERIVED, old_entry.data, old_entry.size);
+    raw_put(d, RATOON__FAMILY_DERIVED, entry.data, entry.size, "", 0);
+    raw_put(d, RATOON__FAMILY_DERIVED, key, sizeof key, bytes.data, bytes.size);
+    ratoon__buf_free(&old_entry);
+    ratoon__buf_free(&entry);
+    ratoon__buf_free(&bytes);
+    free(found);
+    free(data);
+    d->ops->close(d);
+    check_problem(store_path, false, &victim, 0, "derived");
+}
+END_TEST
+
 START_TEST(test_S07_a_changed_snapshot_on_disk_is_found)
 {
     uint8_t prefix[17] = {'n'};
@@ -692,6 +792,42 @@ START_TEST(test_S07_a_changed_snapshot_on_disk_is_found)
     free(data);
     d->ops->close(d);
     check_problem(store_path, false, &filler, number, "snapshot");
+}
+END_TEST
+
+/* Far behind the first page of snapshots that are walked together. */
+START_TEST(test_S07_a_changed_snapshot_of_the_last_of_many_lineages_is_found)
+{
+    enum { LINEAGES = 150, EVENTS = 80 };
+    ratoon_pipeline *p = NULL;
+    ratoon_error error = {0};
+    ratoon_id last = filler;
+    must(ratoon_pipeline_parse("one", text_of_pipeline, sizeof text_of_pipeline - 1, NULL, &p,
+                               &error),
+         &error);
+    ratoon_store *s = open_store(store_path);
+    for (int i = 0; i < LINEAGES; i++) {
+        last = lineage_new(s, p, NULL);
+        for (int k = 0; k < EVENTS; k++) {
+            note(s, last, k);
+        }
+    }
+    ratoon_store_close(s);
+    ratoon_pipeline_free(p);
+    check_sound(store_path, false, 0);
+    uint8_t prefix[17] = {'n'};
+    char *key, *data;
+    size_t key_size, size;
+    memcpy(prefix + 1, last.bytes, 16);
+    ratoon__driver *d = raw_open(store_path);
+    raw_first(d, RATOON__FAMILY_DERIVED, prefix, sizeof prefix, &key, &key_size, &data, &size);
+    const uint64_t number = ratoon__get_be64(key + 17);
+    data[size - 1] ^= 1;
+    raw_put(d, RATOON__FAMILY_DERIVED, key, key_size, data, size);
+    free(key);
+    free(data);
+    d->ops->close(d);
+    check_problem(store_path, false, &last, number, "snapshot");
 }
 END_TEST
 
@@ -834,11 +970,16 @@ static Suite *tamper_store_suite(void)
     tcase_add_test(t, test_Q01_a_removed_value_on_disk_is_found);
     tcase_add_test(t, test_Q01_a_changed_row_of_the_feed_is_found);
     tcase_add_test(t, test_Q01_a_removed_row_of_the_feed_is_found);
+    tcase_add_test(t, test_Q01_a_commit_removed_with_its_place_in_the_feed_is_found);
     tcase_add_test(t, test_Q01_a_changed_row_of_a_run_is_found);
     tcase_add_test(t, test_Q01_a_removed_entry_of_the_list_of_runs_is_found);
     tcase_add_test(t, test_Q01_a_removed_entry_of_the_list_by_status_is_found);
     tcase_add_test(t, test_Q01_a_removed_entry_of_the_list_by_pipeline_is_found);
+    tcase_add_test(t, test_Q01_a_removed_entry_of_the_list_by_subject_is_found);
+    tcase_add_test(t, test_Q01_an_added_entry_of_a_list_is_found);
+    tcase_add_test(t, test_Q01_a_forged_subject_of_a_run_is_found);
     tcase_add_test(t, test_S07_a_changed_snapshot_on_disk_is_found);
+    tcase_add_test(t, test_S07_a_changed_snapshot_of_the_last_of_many_lineages_is_found);
     tcase_add_test(t, test_Q02_a_mark_that_fits_is_a_notice_of_the_seal);
     tcase_add_test(t, test_Q02_a_mark_of_another_history_is_found_by_the_seal);
     tcase_add_test(t, test_Q02_a_mark_for_less_than_was_there_is_found);
