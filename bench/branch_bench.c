@@ -1,8 +1,8 @@
 /* State at boundaries, and retries, over histories of 100, 10 k and 1 M events before them, and
  * over branches 0 to 8 deep. Neither has a peer: the cost must not grow. A run is a chain of five
  * stages with outputs; its third stage reported progress so often that the history is that long;
- * its fifth failed. Everything is warm: each point is asked for a hundred times before it counts.
- */
+ * its fifth failed. Everything is warm: each point is asked for a hundred times before it counts,
+ * the events near one as often as there are. */
 #include "bench/support/world.h"
 
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 #define DEPTH 8
 #define HISTORIES 3
 #define WARM 100
+#define NEAR 512 /* events around one, each asked for in turn */
 #define OUTPUT 200
 #define SYNC_BYTES 256
 
@@ -86,15 +87,20 @@ static void state_once(ratoon_store *store, ratoon_id run, const char *boundary)
 typedef struct asked {
     ratoon_store *store;
     ratoon_id run;
-    const char *boundary;
+    const char *boundary; /* NULL: another event each time */
+    uint64_t first, count;
 } asked;
 
 static void state_op(void *ctx, unsigned client, uint64_t i)
 {
     const asked *a = ctx;
+    char event[24];
     (void)client;
-    (void)i;
-    state_once(a->store, a->run, a->boundary);
+    if (a->boundary == NULL) { /* in an order that leaps */
+        const uint64_t n = a->first + i * 7919 % a->count;
+        snprintf(event, sizeof event, "%llu", (unsigned long long)n);
+    }
+    state_once(a->store, a->run, a->boundary != NULL ? a->boundary : event);
 }
 
 static void measure_state(const bench_options *o, ratoon_store *store, const history *h,
@@ -106,9 +112,14 @@ static void measure_state(const bench_options *o, ratoon_store *store, const his
     if (strcmp(name, "event") == 0) {
         snprintf(event, sizeof event, "%llu", (unsigned long long)h->middle);
         a.boundary = event;
+    } else if (strcmp(name, "near") == 0) {
+        a.boundary = NULL;
+        a.count = h->events < NEAR ? h->events : NEAR;
+        a.first = h->middle - a.count / 2;
     }
+    const uint64_t warm = a.boundary == NULL ? a.count : WARM;
     bench_timing t =
-        bench_clients(1, o->smoke ? 2 : WARM, bench_scaled(o, 1000, 10), 2, state_op, &a);
+        bench_clients(1, o->smoke ? 2 : warm, bench_scaled(o, 1000, 10), 2, state_op, &a);
     bench_sample_begin(&s, o, "state", "ratoon", repeat);
     bench_sample_count(&s, "events", h->events);
     bench_sample_count(&s, "depth", depth);
@@ -173,7 +184,7 @@ int main(int argc, char **argv)
 {
     static const char *const boundaries[] = {"start",        "end",         "before:s0000",
                                              "before:s0002", "after:s0002", "before:s0004",
-                                             "after:s0004",  "event"};
+                                             "after:s0004",  "event",       "near"};
     bench_options o;
     history h[HISTORIES] = {{.events = 100}, {.events = 10000}, {.events = 1000000}};
     bench_start(&o, "branch", argc, argv);

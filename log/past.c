@@ -1,9 +1,11 @@
 /* The projection of a lineage as it was right after one of its events: the nearest snapshot before
- * it, and the commits from there folded in. */
+ * it, or what is kept of an earlier question (past_kept.c), and the commits from there folded in.
+ */
 #include "log/store_impl.h"
 
 enum {
-    NEAR = 16, /* so many commits are folded as quickly as one more is looked at */
+    NEAR = 16,         /* so many commits are folded as quickly as one more is looked at */
+    WORTH_KEEPING = 8, /* commits that it took to get there */
 };
 
 /* ---- where an event is ---- */
@@ -27,16 +29,9 @@ static bool peek_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t n
     return false;
 }
 
-/* The commit that holds an event is one of [low, high]; `low_event` is the first of commit `low`,
- * `end_event` that of commit `end`, which lies behind. */
-typedef struct range {
-    uint64_t low, low_event;
-    uint64_t high, end, end_event;
-} range;
-
 /* Every commit has one event at least, which bounds the place from both sides: exactly, as long as
  * no commit in between has more. */
-static void narrow(range *r, uint64_t event)
+static void narrow(ratoon__past_range *r, uint64_t event)
 {
     if (event - r->low_event < r->high - r->low) {
         r->high = r->low + (event - r->low_event);
@@ -54,7 +49,7 @@ static void narrow(range *r, uint64_t event)
 
 /* A commit to look at, behind `low`: by how many events a commit has on average, and every other
  * time by halves, so that no log can make it many. */
-static uint64_t guess(const range *r, uint64_t event, unsigned tries)
+static uint64_t guess(const ratoon__past_range *r, uint64_t event, unsigned tries)
 {
     const uint64_t half = (r->high - r->low + 1) / 2;
     if (tries % 2 == 1) {
@@ -69,7 +64,7 @@ static uint64_t guess(const range *r, uint64_t event, unsigned tries)
 }
 
 static ratoon_status look(ratoon_store *s, ratoon_id root, uint64_t event, uint64_t number,
-                          range *r, ratoon_error *error)
+                          ratoon__past_range *r, ratoon_error *error)
 {
     peeked p = {.error = error};
     const ratoon_status status =
@@ -95,23 +90,17 @@ static ratoon_status look(ratoon_store *s, ratoon_id root, uint64_t event, uint6
 }
 
 /* A few commits, one of which holds the event. */
-static ratoon_status find(ratoon_store *s, const ratoon__lineage *now, uint64_t event, range *out,
+static ratoon_status find(ratoon_store *s, ratoon_id root, uint64_t event, ratoon__past_range *r,
                           ratoon_error *error)
 {
-    range r = {.low = 1,
-               .low_event = 1,
-               .high = now->head,
-               .end = now->head + 1,
-               .end_event = now->events + 1};
     ratoon_status status = RATOON_OK;
-    narrow(&r, event);
-    for (unsigned tries = 0; status == RATOON_OK && r.high - r.low > NEAR; tries++) {
-        status = look(s, now->id, event, guess(&r, event, tries), &r, error);
+    narrow(r, event);
+    for (unsigned tries = 0; status == RATOON_OK && r->high - r->low > NEAR; tries++) {
+        status = look(s, root, event, guess(r, event, tries), r, error);
         if (status == RATOON_OK) {
-            narrow(&r, event);
+            narrow(r, event);
         }
     }
-    *out = r;
     return status;
 }
 
@@ -121,6 +110,9 @@ typedef struct past {
     ratoon_store *store;
     ratoon__lineage *lineage;
     uint64_t event;
+    uint64_t upto;  /* there is no snapshot after the one it began with, up to this commit */
+    size_t size;    /* of that snapshot, and of the commits since */
+    unsigned count; /* of these */
     ratoon__arena arena;
     ratoon_status status;
     ratoon_error *error;
@@ -131,6 +123,9 @@ static ratoon_status fold_last(past *p, const ratoon__commit *commit)
 {
     const size_t events = (size_t)(p->event - commit->first_event + 1);
     ratoon__lineage *next = NULL;
+    if (p->count >= WORTH_KEEPING) {
+        ratoon__past_keep(p->store, p->lineage, p->upto, p->size);
+    }
     const ratoon_status status = ratoon__fold_part(p->lineage, commit, events, &next, p->error);
     if (status == RATOON_OK) {
         /* Whether the chain holds is for verification to say. */
@@ -159,24 +154,51 @@ static bool fold_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t n
         p->status = fold_last(p, &commit);
     } else {
         p->status = ratoon__fold_into(&p->lineage, &commit, &unknown, p->error);
+        p->size += size;
+        p->count++;
     }
     ratoon__commit_release(&commit);
     ratoon__arena_reset(&p->arena);
     return p->status == RATOON_OK && p->lineage->events < p->event;
 }
 
-/* The newest snapshot before the event, else an empty projection. */
-static ratoon_status begin(ratoon_store *s, ratoon_id root, uint64_t event, const range *r,
-                           ratoon__lineage **out, ratoon_error *error)
+/* The newest snapshot at or before a commit, else an empty projection. */
+static ratoon_status begin_at(past *p, ratoon_id root, uint64_t number)
 {
-    size_t size = 0;
-    ratoon_status status =
-        ratoon__projection_from_snapshot(s, s->driver, root, r->high - 1, out, &size, error);
-    if (status == RATOON_OK && (*out)->events >= event) { /* there is one in between */
-        ratoon__lineage_unref(*out);
-        *out = NULL; /* what follows may fail */
-        status =
-            ratoon__projection_from_snapshot(s, s->driver, root, r->low - 1, out, &size, error);
+    const ratoon_status status = ratoon__projection_from_snapshot(
+        p->store, p->store->driver, root, number, &p->lineage, &p->size, p->error);
+    if (status == RATOON_OK) {
+        p->upto = number;
+        ratoon__past_keep(p->store, p->lineage, number, p->size);
+    }
+    return status;
+}
+
+/* What is kept near the event, else the newest snapshot before it. */
+static ratoon_status begin(past *p, const ratoon__lineage *now)
+{
+    ratoon__past_range r = {.low = 1,
+                            .low_event = 1,
+                            .high = now->head,
+                            .end = now->head + 1,
+                            .end_event = now->events + 1};
+    p->lineage = ratoon__past_near(p->store, now->id, p->event, &p->upto, &r);
+    if (p->lineage != NULL) {
+        return RATOON_OK;
+    }
+    if (p->event <= RATOON__SNAPSHOT_EVENTS) {
+        p->lineage = ratoon__lineage_new(now->id);
+        return p->lineage != NULL ? RATOON_OK
+                                  : ratoon__fail(p->error, RATOON_ERR_NO_MEMORY, "out of memory");
+    }
+    ratoon_status status = find(p->store, now->id, p->event, &r, p->error);
+    if (status == RATOON_OK) {
+        status = begin_at(p, now->id, r.high - 1);
+    }
+    if (status == RATOON_OK && p->lineage->events >= p->event) { /* there is one in between */
+        ratoon__lineage_unref(p->lineage);
+        p->lineage = NULL; /* what follows may fail */
+        status = begin_at(p, now->id, r.low - 1);
     }
     return status;
 }
@@ -184,12 +206,8 @@ static ratoon_status begin(ratoon_store *s, ratoon_id root, uint64_t event, cons
 static ratoon_status fold_to(ratoon_store *s, const ratoon__lineage *now, uint64_t event,
                              ratoon__lineage **out, ratoon_error *error)
 {
-    range r;
     past p = {.store = s, .event = event, .error = error};
-    ratoon_status status = find(s, now, event, &r, error);
-    if (status == RATOON_OK) {
-        status = begin(s, now->id, event, &r, &p.lineage, error);
-    }
+    ratoon_status status = begin(&p, now);
     if (status == RATOON_OK) {
         status = s->driver->ops->read(s->driver, now->id, p.lineage->head + 1, true, false,
                                       fold_one, &p, error);

@@ -278,6 +278,9 @@ void ratoon__projection_publish(ratoon_store *s, ratoon__driver *d, const ratoon
     ratoon__cached *c = cache_put(s, l);
     ratoon__lineage *to_store = c != NULL ? note_commit(c, commit_size) : NULL;
     pthread_mutex_unlock(&s->cache_lock);
+    if (l->deleted) {
+        ratoon__past_forget(s, &l->id); /* R20 */
+    }
     if (to_store != NULL) {
         store_snapshot(s, d, to_store);
     }

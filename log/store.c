@@ -89,6 +89,7 @@ static ratoon_store *handle_new(const char *path, const ratoon_store_options *op
     pthread_mutex_init(&s->ids_lock, NULL);
     pthread_mutex_init(&s->secret_lock, NULL);
     pthread_mutex_init(&s->service_lock, NULL);
+    pthread_mutex_init(&s->past.lock, NULL);
     pthread_mutex_init(&s->cache_lock, NULL);
     pthread_mutex_init(&s->definitions_lock, NULL);
     return s;
@@ -97,11 +98,13 @@ static ratoon_store *handle_new(const char *path, const ratoon_store_options *op
 static void handle_free(ratoon_store *s)
 {
     ratoon__projections_free(s);
+    ratoon__past_forget(s, NULL);
     ratoon__definitions_free(s);
     ratoon__commit_queue_free(&s->queue);
     pthread_mutex_destroy(&s->ids_lock);
     pthread_mutex_destroy(&s->secret_lock);
     pthread_mutex_destroy(&s->service_lock);
+    pthread_mutex_destroy(&s->past.lock);
     pthread_mutex_destroy(&s->cache_lock);
     pthread_mutex_destroy(&s->definitions_lock);
     free(s->roots);

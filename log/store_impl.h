@@ -24,6 +24,8 @@
 #define RATOON__IDS_RANDOM 64      /* ids that one call for randomness lasts for */
 #define RATOON__CONFLICTS_MAX 1000 /* times a request is decided anew before it gives up */
 #define RATOON__SNAPSHOT_EVENTS 64 /* no snapshot before so many events since the last */
+#define RATOON__PAST_KEPT 128      /* projections of the past, and what their snapshots take up */
+#define RATOON__PAST_BYTES ((size_t)4 << 20)
 
 /* A projection in the cache, with what decides when the next snapshot is due. */
 typedef struct ratoon__cached {
@@ -34,6 +36,30 @@ typedef struct ratoon__cached {
     uint64_t snapshot_event; /* events folded in by then */
     uint64_t bytes_since;    /* of commits since then */
 } ratoon__cached;
+
+/* A projection of the past, right behind a commit (past_kept.c). */
+typedef struct ratoon__past_kept {
+    ratoon_id root;
+    uint64_t head, events; /* the lineage's */
+    uint64_t upto;         /* no snapshot was found behind it, up to this commit */
+    uint64_t used;         /* clock, for LRU */
+    size_t size;           /* about what it would take up as a snapshot */
+    ratoon__lineage *lineage;
+} ratoon__past_kept;
+
+typedef struct ratoon__past {
+    pthread_mutex_t lock;
+    ratoon__past_kept items[RATOON__PAST_KEPT];
+    size_t count, bytes;
+    uint64_t clock;
+} ratoon__past;
+
+/* The commit that holds an event is one of [low, high]; `low_event` is the first of commit `low`,
+ * `end_event` that of commit `end`, which lies behind. */
+typedef struct ratoon__past_range {
+    uint64_t low, low_event;
+    uint64_t high, end, end_event;
+} ratoon__past_range;
 
 /* A commit made of a decision. */
 typedef struct ratoon__made {
@@ -126,6 +152,7 @@ struct ratoon_store {
     struct ratoon__async_service *service; /* async.c; NULL: not used so far */
     pthread_mutex_t service_lock;          /* guards that it is made once */
 
+    ratoon__past past;
     pthread_mutex_t cache_lock;
     ratoon__cached **cache; /* open addressing by id; NULL: free */
     size_t cache_capacity, cache_count;
@@ -293,6 +320,17 @@ bool ratoon__files_possible(const ratoon__run *parent, const ratoon__values *edi
 /* S10: texts of the files among the values that are missing or changed, in the arena. */
 ratoon_status ratoon__files_check(ratoon_store *s, ratoon__arena *a, const ratoon__state_view *v,
                                   const char *const **changed, size_t *count, ratoon_error *error);
+
+/* ---- past_kept.c ---- */
+/* The last projection before an event, a reference, where folding from it costs no more than from
+ * a snapshot; *upto: as it was kept. Otherwise NULL, and the range is narrowed by what is kept on
+ * both sides of the event. */
+ratoon__lineage *ratoon__past_near(ratoon_store *s, ratoon_id root, uint64_t event, uint64_t *upto,
+                                   ratoon__past_range *range);
+/* Keeps a version of a lineage right behind a commit. upto: there is no snapshot after it up to
+ * this commit. size: about what it would take up as a snapshot. */
+void ratoon__past_keep(ratoon_store *s, const ratoon__lineage *l, uint64_t upto, size_t size);
+void ratoon__past_forget(ratoon_store *s, const ratoon_id *root); /* NULL: everything */
 
 /* ---- recover.c ---- */
 ratoon_status ratoon__on_owner(void *store, ratoon__driver *owned, ratoon_error *error);

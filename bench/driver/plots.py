@@ -63,11 +63,13 @@ def latency(t, threads):
 
 def history(t):
     series = []
-    for boundary in ("start", "before:s0002", "before:s0004", "end", "event"):
+    for boundary in ("start", "before:s0002", "before:s0004", "end", "event",
+                     "near"):
         points = t.points("branch", "state", "ratoon", "p50_us", "events", depth=0,
                           boundary=boundary)
         if points:
-            name = {"event": "state, event number"}.get(boundary, "state, " + boundary)
+            name = {"event": "state, event number",
+                    "near": "state, events near one"}.get(boundary, "state, " + boundary)
             series.append((name, points, False))
     for side, name in (("ratoon", "retry, durable"), ("fdatasync", "one fdatasync")):
         points = t.points("branch", "retry", side, "p50_us", "events")

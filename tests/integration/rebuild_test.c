@@ -1,6 +1,6 @@
 /* What rebuilding the state at a boundary costs: the number of commits that are read for it. */
 #include "log/driver.h"
-#include "log/store.h"
+#include "log/store_impl.h"
 #include "tests/support/support.h"
 
 #include <ratoon.h>
@@ -19,6 +19,7 @@ static ratoon_pipeline *pipeline;
 static const ratoon__driver_ops *real_ops;
 static ratoon__driver_ops counting_ops;
 static uint64_t shown;
+static unsigned reads; /* calls */
 
 typedef struct counted {
     ratoon__commit_fn fn;
@@ -38,6 +39,7 @@ static ratoon_status counting_read(ratoon__driver *d, ratoon_id lineage, uint64_
                                    ratoon_error *error)
 {
     counted c = {fn, ctx};
+    reads++;
     return real_ops->read(d, lineage, from, one_lineage, verify, count_one, &c, error);
 }
 
@@ -125,20 +127,28 @@ static ratoon_created start_and_produce(void)
     return run;
 }
 
-/* The most commits that are read for the state at any event in [from, to]. */
+/* The commits that are read for the state at an event. */
+static uint64_t cost_at(ratoon_id run, unsigned event)
+{
+    char boundary[16];
+    ratoon_state *state = NULL;
+    ratoon_error error;
+    snprintf(boundary, sizeof boundary, "%u", event);
+    shown = 0;
+    must(ratoon_state_at(store, run, boundary, &state, &error), &error);
+    ck_assert_uint_eq(ratoon_state_count(state), 1);
+    ratoon_state_free(state);
+    return shown;
+}
+
+/* The most for any event in [from, to], without what is kept of the question before. */
 static uint64_t cost_max(ratoon_id run, unsigned from, unsigned to)
 {
     uint64_t worst = 0;
     for (unsigned event = from; event <= to; event++) {
-        char boundary[16];
-        ratoon_state *state = NULL;
-        ratoon_error error;
-        snprintf(boundary, sizeof boundary, "%u", event);
-        shown = 0;
-        must(ratoon_state_at(store, run, boundary, &state, &error), &error);
-        ck_assert_uint_eq(ratoon_state_count(state), 1);
-        ratoon_state_free(state);
-        worst = shown > worst ? shown : worst;
+        ratoon__past_forget(store, NULL);
+        const uint64_t cost = cost_at(run, event);
+        worst = cost > worst ? cost : worst;
     }
     return worst;
 }
@@ -216,41 +226,214 @@ static uint64_t report_in_groups(ratoon_created run, uint32_t attempt, uint64_t 
     return done;
 }
 
+/* A history of reports, and what a fold of all of it gives, without snapshots. */
+typedef struct history {
+    ratoon_created run;
+    ratoon__lineage *now;
+    uint64_t reports;
+    uint64_t last_of[COMMITS];          /* report of each commit */
+    ratoon_digest digests[COMMITS + 1]; /* of the commit before each, and of the last */
+} history;
+enum { BEFORE_REPORTS = 4 }; /* events, in as many commits */
+
+static void make_history(history *h)
+{
+    ratoon_error error;
+    uint32_t attempt = 0;
+    h->run = start_and_produce();
+    must(ratoon_stage_start(store, h->run.run, h->run.epoch, "second", &attempt, &error), &error);
+    h->reports = report_in_groups(h->run, attempt, h->last_of);
+    must(ratoon__store_lineage(store, h->run.run, &h->now, &error), &error);
+    ck_assert_uint_eq(h->now->events, BEFORE_REPORTS + h->reports);
+    ratoon__lineage *all = ratoon__lineage_new(h->run.run);
+    for (unsigned i = 0; i <= COMMITS; i++) {
+        must(ratoon__store_fold_from(store, &all, BEFORE_REPORTS + i, &error), &error);
+        h->digests[i] = all->head_digest;
+    }
+    ratoon__lineage_unref(all);
+}
+
+/* The projection right after a report; gives the number of commits that were read for it. */
+static uint64_t check_report(const history *h, uint64_t report)
+{
+    ratoon__lineage *then = NULL;
+    ratoon_error error;
+    unsigned commit = 0; /* that the report is in */
+    while (report > h->last_of[commit]) {
+        commit++;
+    }
+    shown = 0;
+    must(ratoon__store_lineage_at(store, h->now, BEFORE_REPORTS + report, &then, &error), &error);
+    ck_assert_uint_eq(then->events, BEFORE_REPORTS + report);
+    ck_assert_uint_eq(ratoon__run_stage_at(then->runs[0], 1)->progress_done, report);
+    /* Of the commits that are in it whole. */
+    ck_assert_uint_eq(then->head, BEFORE_REPORTS + commit);
+    ck_assert_mem_eq(&then->head_digest, &h->digests[commit], sizeof then->head_digest);
+    ratoon__lineage_unref(then);
+    return shown;
+}
+
+static void expect_limits_kept(void)
+{
+    size_t bytes = 0;
+    ck_assert_uint_le(store->past.count, RATOON__PAST_KEPT);
+    for (size_t i = 0; i < store->past.count; i++) {
+        bytes += store->past.items[i].size;
+    }
+    ck_assert_uint_eq(store->past.bytes, bytes);
+    ck_assert_uint_le(bytes, RATOON__PAST_BYTES);
+}
+
+/* Of two lineages alike, in turn. */
+static void check_every_report(bool forgetting, uint64_t step)
+{
+    static history h, other;
+    uint64_t worst = 0;
+    make_history(&h);
+    make_history(&other);
+    for (uint64_t n = 1; n < h.reports; n++) {
+        if (forgetting) {
+            ratoon__past_forget(store, NULL);
+        }
+        const uint64_t cost =
+            check_report(n % 2 == 0 ? &h : &other, 1 + n * step % (h.reports - 1));
+        worst = cost > worst ? cost : worst;
+        expect_limits_kept();
+    }
+    ck_assert_uint_le(worst, SEARCH_MAX + SINCE_SNAPSHOT_MAX);
+    ratoon__lineage_unref(h.now);
+    ratoon__lineage_unref(other.now);
+}
+
 START_TEST(test_S07_S08_every_event_among_commits_of_all_sizes)
 {
-    static uint64_t last_of[COMMITS];
-    ratoon_created run = start_and_produce(); /* events 1 to 3, in as many commits */
+    check_every_report(true, 1);
+}
+END_TEST
+
+START_TEST(test_S07_S08_every_event_in_order_from_what_is_kept)
+{
+    check_every_report(false, 1);
+}
+END_TEST
+
+START_TEST(test_S07_S08_every_event_in_no_order_from_what_is_kept)
+{
+    check_every_report(false, 7919);
+}
+END_TEST
+
+enum { FAR = 16 }; /* commits */
+
+START_TEST(test_S08_the_same_event_again_costs_one_commit)
+{
+    static history h;
+    unsigned far = 0;
+    make_history(&h);
+    for (uint64_t n = 1; n < h.reports; n += 101) {
+        ratoon__past_forget(store, NULL);
+        if (check_report(&h, n) > FAR) {
+            far++;
+            ck_assert_uint_eq(check_report(&h, n), 1);
+        }
+        ck_assert_uint_le(check_report(&h, n), FAR);
+    }
+    ck_assert_uint_gt(far, 0);
+    ratoon__lineage_unref(h.now);
+}
+END_TEST
+
+/* How often the log is read for the state at an event. */
+static unsigned reads_for(ratoon_id run, unsigned event)
+{
+    reads = 0;
+    (void)cost_at(run, event);
+    return reads;
+}
+
+/* Between commits of many events, which make it unclear where any event is. */
+START_TEST(test_S08_what_is_kept_on_both_sides_tells_the_place)
+{
+    enum { MANY = 20, ALONE = 1000, FIRST = BEFORE_REPORTS + MANY * MANY };
+    ratoon_created run = start_and_produce();
     ratoon_error error;
     uint32_t attempt = 0;
     must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
-    const uint64_t before = 4; /* events and commits */
-    const uint64_t reports = report_in_groups(run, attempt, last_of);
-    ratoon__lineage *now = NULL;
-    ratoon__lineage *all = ratoon__lineage_new(run.run); /* folded without snapshots, as it goes */
-    must(ratoon__store_lineage(store, run.run, &now, &error), &error);
-    ck_assert_uint_eq(now->events, before + reports);
-    must(ratoon__store_fold_from(store, &all, before, &error), &error);
-    uint64_t worst = 0;
-    unsigned commit = 0; /* that the report is in */
-    for (uint64_t n = 1; n < reports; n++) {
-        ratoon__lineage *then = NULL;
-        if (n > last_of[commit]) {
-            commit++;
-            must(ratoon__store_fold_from(store, &all, before + commit, &error), &error);
+    for (unsigned i = 0; i < 2 * MANY; i++) {
+        ratoon_op ops[MANY];
+        for (unsigned k = 0; k < MANY; k++) {
+            ops[k] = (ratoon_op){
+                .kind = RATOON_OP_STAGE_PROGRESS, .stage = "second", .attempt = attempt, .done = k};
         }
-        shown = 0;
-        must(ratoon__store_lineage_at(store, now, before + n, &then, &error), &error);
-        worst = shown > worst ? shown : worst;
-        ck_assert_uint_eq(then->events, before + n);
-        ck_assert_uint_eq(ratoon__run_stage_at(then->runs[0], 1)->progress_done, n);
-        /* Of the commits that are in it whole. */
-        ck_assert_uint_eq(then->head, before + commit);
-        ck_assert_mem_eq(&then->head_digest, &all->head_digest, sizeof all->head_digest);
-        ratoon__lineage_unref(then);
+        must(ratoon_run_apply(store, run.run, run.epoch, ops, MANY, &error), &error);
+        if (i == MANY - 1) {
+            progress(run, "second", attempt, ALONE);
+        }
     }
-    ck_assert_uint_le(worst, SEARCH_MAX + SINCE_SNAPSHOT_MAX);
-    ratoon__lineage_unref(all);
-    ratoon__lineage_unref(now);
+    ck_assert_uint_gt(reads_for(run.run, FIRST + ALONE / 2), 1);
+    ratoon__past_forget(store, NULL);
+    ck_assert_uint_gt(reads_for(run.run, FIRST + ALONE / 10), 1);
+    ck_assert_uint_gt(reads_for(run.run, FIRST + ALONE / 10 * 9), 1);
+    ck_assert_uint_eq(reads_for(run.run, FIRST + ALONE / 2), 1);
+}
+END_TEST
+
+/* A version of a lineage that is all the same but for its id. */
+static ratoon_id keep_one(uint8_t n, uint64_t upto, size_t size)
+{
+    const ratoon_id id = {{n, 1}};
+    ratoon__lineage *l = ratoon__lineage_new(id);
+    ratoon__past_keep(store, l, upto, size);
+    ratoon__lineage_unref(l);
+    return id;
+}
+
+static bool is_kept(ratoon_id id)
+{
+    uint64_t upto;
+    ratoon__past_range range;
+    ratoon__lineage *l = ratoon__past_near(store, id, 1, &upto, &range);
+    ratoon__lineage_unref(l);
+    return l != NULL;
+}
+
+START_TEST(test_S08_what_is_kept_is_limited_and_what_was_used_stays)
+{
+    const ratoon_id used = keep_one(0, 0, 1);
+    const ratoon_id unused = keep_one(1, 0, 1);
+    for (unsigned i = 2; i < RATOON__PAST_KEPT + 2; i++) {
+        ck_assert(is_kept(used));
+        (void)keep_one((uint8_t)i, 0, 1);
+        expect_limits_kept();
+    }
+    ck_assert_uint_eq(store->past.count, RATOON__PAST_KEPT);
+    ck_assert(is_kept(used));
+    ck_assert(!is_kept(unused));
+    for (unsigned i = 0; i < 9; i++) {
+        const ratoon_id last = keep_one((uint8_t)(200 + i), 0, RATOON__PAST_BYTES / 4);
+        expect_limits_kept();
+        ck_assert(is_kept(last));
+    }
+    ck_assert_uint_eq(store->past.count, 4);
+    ck_assert(!is_kept(keep_one(250, 0, RATOON__PAST_BYTES / 4 + 1)));
+}
+END_TEST
+
+START_TEST(test_R20_nothing_of_a_deleted_lineage_is_kept)
+{
+    static history h;
+    ratoon_run_status ended;
+    ratoon_deleted deleted;
+    ratoon_freed freed;
+    ratoon_error error;
+    make_history(&h);
+    (void)check_report(&h, h.reports / 2);
+    ck_assert_uint_gt(store->past.count, 0);
+    ratoon__lineage_unref(h.now);
+    must(ratoon_run_cancel(store, h.run.run, NULL, &ended, &error), &error);
+    must(ratoon_run_finish(store, h.run.run, h.run.epoch, &ended, &error), &error);
+    must(ratoon_lineage_delete(store, h.run.run, false, &deleted, &freed, &error), &error);
+    ck_assert_uint_eq(store->past.count, 0);
 }
 END_TEST
 
@@ -268,6 +451,7 @@ START_TEST(test_S08_a_snapshot_that_fails_to_be_read_is_an_error)
     counting_ops.snapshot_get = failing_snapshot_get;
     for (uint64_t event = 1; event < events; event++) {
         ratoon__lineage *then = NULL;
+        ratoon__past_forget(store, NULL);
         snapshots_read = 0;
         const ratoon_status status = ratoon__store_lineage_at(store, now, event, &then, &error);
         ck_assert_int_eq(status, snapshots_read > 1 ? RATOON_ERR_IO : RATOON_OK);
@@ -291,6 +475,12 @@ static Suite *suite(void)
     tcase_add_test(tc, test_S08_a_rebuild_costs_the_same_in_a_long_history);
     tcase_add_test(tc, test_S08_a_rebuild_costs_the_same_in_a_deep_branch);
     tcase_add_test(tc, test_S07_S08_every_event_among_commits_of_all_sizes);
+    tcase_add_test(tc, test_S07_S08_every_event_in_order_from_what_is_kept);
+    tcase_add_test(tc, test_S07_S08_every_event_in_no_order_from_what_is_kept);
+    tcase_add_test(tc, test_S08_the_same_event_again_costs_one_commit);
+    tcase_add_test(tc, test_S08_what_is_kept_on_both_sides_tells_the_place);
+    tcase_add_test(tc, test_S08_what_is_kept_is_limited_and_what_was_used_stays);
+    tcase_add_test(tc, test_R20_nothing_of_a_deleted_lineage_is_kept);
     tcase_add_test(tc, test_S08_a_snapshot_that_fails_to_be_read_is_an_error);
     suite_add_tcase(s, tc);
     return s;
