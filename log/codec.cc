@@ -1,5 +1,5 @@
-/* The one place that knows FlatBuffers, and the one C++ file. Encoder and decoder stand side by
- * side, part by part; exceptions end at the functions of log/codec.h. */
+/* The one place that knows FlatBuffers, which makes it C++. Encoder and decoder stand side by side,
+ * part by part; exceptions end at the functions of log/codec.h. */
 #include "log/codec.h"
 
 /* What FlatBuffers would check at every step of the encoder and of reading was checked before:

@@ -25,6 +25,7 @@
 
 #include "log/driver.h"
 #include "log/pending.h"
+#include "log/rocksdb_listener.h"
 #include "log/slots.h"
 #include "log/witness.h"
 #include <endian.h>
@@ -33,7 +34,6 @@
 #include <time.h>
 
 typedef struct rocksdb_t rocksdb_t;
-typedef struct rocksdb_options_t rocksdb_options_t;
 typedef struct rocksdb_column_family_handle_t rocksdb_column_family_handle_t;
 typedef struct rocksdb_readoptions_t rocksdb_readoptions_t;
 typedef struct rocksdb_writeoptions_t rocksdb_writeoptions_t;
@@ -104,6 +104,7 @@ typedef struct ratoon__rocks {
 
     rocksdb_t *db;
     rocksdb_column_family_handle_t *family[RATOON__FAMILIES];
+    ratoon__rocks_listener *listener;
     rocksdb_readoptions_t *get_options;    /* look-ups, and seeks within one lineage */
     rocksdb_readoptions_t *scan_options;   /* in the order of all keys */
     rocksdb_readoptions_t *verify_options; /* the same, past the cache, with checksums */
@@ -322,6 +323,8 @@ bool ratoon__rocks_hinted_before(const char *db);
  * *mended: only once the list of its files was cut; that all is there is to be proven. */
 ratoon_status ratoon__rocks_recover(ratoon__rocks *r, bool *mended, ratoon_error *error);
 void ratoon__rocks_close_db(ratoon__rocks *r);
+
+/* ---- rocksdb_close.c ---- */
 void ratoon__rocks_close(ratoon__driver *d);
 
 #endif

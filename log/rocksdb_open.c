@@ -1,5 +1,5 @@
-/* Creating, opening and closing a store. Opening proves what it can about the log's end before
- * anything is served (E04). */
+/* Creating and opening a store. Opening proves what it can about the log's end before anything is
+ * served (E04). */
 #include "log/rocksdb_impl.h"
 
 #include "log/folder.h"
@@ -33,8 +33,6 @@ enum {
     DIARIES_MAX = 3,
     HEAD_SETS = 1 << 14,   /* times four heads, 32 bytes each: 2 MiB */
     STORED_SETS = 1 << 12, /* times four digests, 48 bytes each: 768 KiB */
-    CLOSE_FLUSH_MIN =
-        4 << 20, /* closing writes out a log larger than this: opening is quick then */
     INTERVAL_DEFAULT_MS = 100,
 };
 
@@ -59,6 +57,7 @@ typedef struct options_set {
     rocksdb_options_t *base;
     rocksdb_options_t *family[RATOON__FAMILIES];
     rocksdb_cache_t *cache;
+    ratoon__rocks_listener *listener;
 } options_set;
 
 static rocksdb_options_t *family_options(const options_set *set, int family, bool hinted)
@@ -116,6 +115,7 @@ static void options_make(options_set *set, int recovery, bool hinted)
     for (int i = 0; i < RATOON__FAMILIES; i++) {
         set->family[i] = family_options(set, i, hinted);
     }
+    set->base = ratoon__rocks_listened(set->base, &set->listener);
 }
 
 static void options_free(options_set *set)
@@ -136,7 +136,8 @@ static void close_db(rocksdb_t *db, rocksdb_column_family_handle_t **families)
 }
 
 static rocksdb_t *open_path(const char *path, int recovery, bool create, bool hinted,
-                            rocksdb_column_family_handle_t **families, char **message)
+                            rocksdb_column_family_handle_t **families,
+                            ratoon__rocks_listener **listener, char **message)
 {
     options_set set;
     options_make(&set, recovery, hinted);
@@ -146,6 +147,7 @@ static rocksdb_t *open_path(const char *path, int recovery, bool create, bool hi
     rocksdb_t *db = rocksdb_open_column_families(set.base, path, RATOON__FAMILIES, family_names,
                                                  (const rocksdb_options_t *const *)set.family,
                                                  families, message);
+    *listener = set.listener;
     options_free(&set);
     return db;
 }
@@ -153,7 +155,8 @@ static rocksdb_t *open_path(const char *path, int recovery, bool create, bool hi
 /* A log of an earlier version may erase ranges that begin with a whole key (rocksdb_hint.c): that
  * is read back into tables without hints first. */
 static rocksdb_t *open_db(const char *folder, int recovery, bool create,
-                          rocksdb_column_family_handle_t **families, char **message)
+                          rocksdb_column_family_handle_t **families,
+                          ratoon__rocks_listener **listener, char **message)
 {
     rocksdb_t *db = NULL;
     char *path = ratoon__path_join(folder, "db");
@@ -162,12 +165,13 @@ static rocksdb_t *open_db(const char *folder, int recovery, bool create,
         return NULL;
     }
     if (!create && !ratoon__rocks_hinted_before(path)) {
-        db = open_path(path, recovery, false, false, families, message);
+        db = open_path(path, recovery, false, false, families, listener, message);
         if (*message == NULL) {
             close_db(db, families);
         }
     }
-    db = *message == NULL ? open_path(path, recovery, create, true, families, message) : NULL;
+    db = *message == NULL ? open_path(path, recovery, create, true, families, listener, message)
+                          : NULL;
     free(path);
     return db;
 }
@@ -184,8 +188,9 @@ static ratoon_status create_db(void *ctx, const char *folder, ratoon_error *erro
 {
     (void)ctx;
     rocksdb_column_family_handle_t *families[RATOON__FAMILIES];
+    ratoon__rocks_listener *listener;
     char *message = NULL;
-    rocksdb_t *db = open_db(folder, RECOVER_ALL, true, families, &message);
+    rocksdb_t *db = open_db(folder, RECOVER_ALL, true, families, &listener, &message);
     if (message != NULL) {
         return ratoon__rocks_error(message, "can't make the store", error);
     }
@@ -204,12 +209,12 @@ ratoon_status ratoon__rocksdb_create(const char *path, ratoon_error *error)
 static char *open_as_found(ratoon__rocks *r)
 {
     char *message = NULL;
-    r->db = open_db(r->path, RECOVER_ALL, false, r->family, &message);
+    r->db = open_db(r->path, RECOVER_ALL, false, r->family, &r->listener, &message);
     if (message != NULL && strncmp(message, "Corruption", 10) == 0) {
         /* An honest torn end looks like this too; what is lost, if anything, the witness tells. */
         rocksdb_free(message);
         message = NULL;
-        r->db = open_db(r->path, RECOVER_TO_FLAW, false, r->family, &message);
+        r->db = open_db(r->path, RECOVER_TO_FLAW, false, r->family, &r->listener, &message);
     }
     return message;
 }
@@ -330,70 +335,4 @@ ratoon_status ratoon__rocksdb_open(const char *path, const ratoon__driver_option
     }
     ratoon__rocks_close(&r->driver);
     return status;
-}
-
-/* ---- closing ---- */
-
-static void flush_families(ratoon__rocks *r)
-{
-    uint64_t size = 0;
-    uint64_t sum = 0;
-    for (int i = 0; i < RATOON__FAMILIES; i++) {
-        if (rocksdb_property_int_cf(r->db, r->family[i], "rocksdb.cur-size-active-mem-table",
-                                    &size) == 0) {
-            sum += size;
-        }
-    }
-    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
-    for (int i = 0; sum > CLOSE_FLUSH_MIN && i < RATOON__FAMILIES; i++) {
-        char *message = NULL;
-        rocksdb_flush_cf(r->db, options, r->family[i], &message);
-        if (message != NULL) {
-            rocksdb_free(message); /* it is all in the log */
-            break;
-        }
-    }
-    rocksdb_flushoptions_destroy(options);
-}
-
-void ratoon__rocks_close(ratoon__driver *d)
-{
-    ratoon__rocks *r = ratoon__rocks_of(d);
-    ratoon__rocks_keeper_stop(r);
-    if (r->db != NULL) {
-        /* In every mode: a store that was closed is whole on disk. Failures leave what a crash
-         * would leave, and are found at the next opening. */
-        ratoon__at(RATOON__POINT_CLOSE_BEGIN);
-        (void)ratoon__rocks_flush_derived(r, NULL);
-        (void)ratoon__rocks_sync(r, NULL);
-        ratoon__at(RATOON__POINT_CLOSE_SYNCED);
-        flush_families(r);
-        ratoon__at(RATOON__POINT_CLOSE_FLUSHED);
-        ratoon__rocks_close_db(r);
-        ratoon__ballast_set(r->path, RATOON__BALLAST_MIN);
-    }
-    ratoon__witness_close(&r->witness);
-    if (r->lock_fd >= 0) {
-        close(r->lock_fd);
-    }
-    ratoon__pending_free(&r->pending);
-    ratoon__pending_free(&r->flushing);
-    ratoon__pending_free(&r->written);
-    ratoon__slots_free(&r->heads);
-    ratoon__slots_free(&r->stored);
-    ratoon__group_free(&r->group);
-    rocksdb_writebatch_destroy(r->batch);
-    rocksdb_writebatch_destroy(r->derived_batch);
-    rocksdb_readoptions_destroy(r->get_options);
-    rocksdb_readoptions_destroy(r->scan_options);
-    rocksdb_readoptions_destroy(r->verify_options);
-    rocksdb_writeoptions_destroy(r->write_sync);
-    rocksdb_writeoptions_destroy(r->write_plain);
-    pthread_cond_destroy(&r->moved);
-    pthread_cond_destroy(&r->keeper_wake);
-    pthread_mutex_destroy(&r->writer);
-    pthread_mutex_destroy(&r->flush);
-    pthread_mutex_destroy(&r->state);
-    free(r->path);
-    free(r);
 }

@@ -27,7 +27,7 @@ enum {
 static char value[VALUE];
 static support_prng prng;
 
-static ratoon_status append(trial *t)
+ratoon_status iofault_append(trial *t)
 {
     ratoon_created run;
     const ratoon_pair token = {"token", "hush, hush"};
@@ -56,7 +56,7 @@ static ratoon_status append_until_refused(trial *t)
 {
     ratoon_status status = RATOON_OK;
     for (int i = 0; i < APPENDS_MAX && status == RATOON_OK; i++) {
-        status = append(t);
+        status = iofault_append(t);
     }
     role_must(status == RATOON_ERR_IO || status == RATOON_ERR_READ_ONLY, t->error.message);
     return status;
@@ -90,11 +90,11 @@ static void open_store(trial *t)
     role_must(trial_open(t) == RATOON_OK, t->error.message);
 }
 
-static void open_and_check(trial *t)
+void iofault_open_and_check(trial *t)
 {
     open_store(t);
     check_known(t);
-    role_must(append(t) == RATOON_OK, t->error.message);
+    role_must(iofault_append(t) == RATOON_OK, t->error.message);
     check_whole(t);
     close_store(t);
 }
@@ -102,34 +102,34 @@ static void open_and_check(trial *t)
 /* Writes fail although the disk says that it has room, as with quotas. */
 static void unexpectedly_full(const iofault *io, trial *t)
 {
-    (void)io;
     const fault full = {.room = ROOM};
+    iofault_prepare(io, false, t);
     open_store(t);
     iofault_set(&full);
     (void)append_until_refused(t);
     role_must(strstr(t->error.hint, "room") != NULL || strstr(t->error.hint, "open it") != NULL,
               "it does not say what to do");
     check_known(t);
-    role_must(append(t) == RATOON_ERR_READ_ONLY, "it goes on behind a failed write");
+    role_must(iofault_append(t) == RATOON_ERR_READ_ONLY, "it goes on behind a failed write");
     role_must(strstr(t->error.hint, "open it again") != NULL, "it does not say what to do");
     iofault_set(&(fault){0});
     check_known(t);
     close_store(t);
-    open_and_check(t);
+    iofault_open_and_check(t);
 }
 
 /* The disk says how much room it has: appends are refused in time, and the store stays whole. */
 static void foreseeably_full(const iofault *io, trial *t)
 {
-    (void)io;
     const fault full = {.room = ROOM + (16 << 20), .room_known = true};
+    iofault_prepare(io, false, t);
     open_store(t);
     iofault_set(&full);
     role_must(append_until_refused(t) == RATOON_ERR_IO, t->error.message);
     MUST(t->error.backend_code == ENOSPC);
     check_known(t);
     iofault_set(&(fault){0});
-    role_must(append(t) == RATOON_OK, t->error.message); /* without opening it again */
+    role_must(iofault_append(t) == RATOON_OK, t->error.message); /* without opening it again */
     iofault_set(&full);
     (void)append_until_refused(t);
     close_store(t);
@@ -138,10 +138,10 @@ static void foreseeably_full(const iofault *io, trial *t)
     iofault_set(&little);
     open_store(t);
     check_known(t);
-    role_must(append(t) == RATOON_ERR_IO, t->error.message);
+    role_must(iofault_append(t) == RATOON_ERR_IO, t->error.message);
     close_store(t);
     iofault_set(&(fault){0});
-    open_and_check(t);
+    iofault_open_and_check(t);
 }
 
 static void fill_disk(const char *path)
@@ -160,25 +160,25 @@ static void fill_disk(const char *path)
 static void really_full(const iofault *io, trial *t)
 {
     char filler[4200];
-    (void)io;
+    iofault_prepare(io, false, t);
     (void)snprintf(filler, sizeof filler, "%s/filler", t->folder);
     open_store(t);
     (void)append_until_refused(t);
     check_known(t);
     fill_disk(filler);
-    MUST(append(t) != RATOON_OK);
+    MUST(iofault_append(t) != RATOON_OK);
     check_known(t);
     close_store(t);
     open_store(t); /* what the ballast is for */
     check_known(t);
-    MUST(append(t) != RATOON_OK);
+    MUST(iofault_append(t) != RATOON_OK);
     close_store(t);
     MUST(unlink(filler) == 0);
-    open_and_check(t);
+    iofault_open_and_check(t);
 }
 
-static bool in_process(const iofault *io, const char *name,
-                       void (*act)(const iofault *io, trial *t))
+bool iofault_in_process(const iofault *io, const char *name,
+                        void (*act)(const iofault *io, trial *t))
 {
     int status = 1;
     const pid_t pid = fork();
@@ -186,12 +186,11 @@ static bool in_process(const iofault *io, const char *name,
         static trial t;
         prng = support_prng_new(io->seed);
         support_limit_life(HANG_S);
-        iofault_prepare(io, false, &t);
         act(io, &t);
         _exit(0);
     }
     const bool good = waitpid(pid, &status, 0) == pid && status == 0;
-    (void)printf("full disk, %s: %s\n", name, good ? "passed" : "FAILED");
+    (void)printf("%s: %s\n", name, good ? "passed" : "FAILED");
     (void)fflush(stdout);
     return good;
 }
@@ -199,14 +198,14 @@ static bool in_process(const iofault *io, const char *name,
 int iofault_full_disk(const iofault *io)
 {
     char options[64];
-    bool good = in_process(io, "unexpectedly", unexpectedly_full);
-    good = in_process(io, "foreseeably", foreseeably_full) && good;
+    bool good = iofault_in_process(io, "full disk, unexpectedly", unexpectedly_full);
+    good = iofault_in_process(io, "full disk, foreseeably", foreseeably_full) && good;
     char *mounted = support_path_join(io->work, "disk");
     const iofault on_disk = {.work = mounted, .seed = io->seed};
     (void)snprintf(options, sizeof options, "size=%dm,mode=0700", (int)DISK_MB);
     if (mkdir(mounted, S_IRWXU) == 0 && mount("tmpfs", mounted, "tmpfs", 0, options) == 0) {
         good = iofault_template(&on_disk, false) && good;
-        good = in_process(&on_disk, "a small one", really_full) && good;
+        good = iofault_in_process(&on_disk, "full disk, a small one", really_full) && good;
         good = umount2(mounted, MNT_DETACH) == 0 && good;
     } else {
         (void)printf("full disk, a small one: not done: mounting one needs root\n");

@@ -295,7 +295,7 @@ static void trial_main(const teller *to, const iofault *io, const operation *op,
 
 /* ---- trials ---- */
 
-void iofault_prepare(const iofault *io, bool crashed, trial *t)
+static void begin(const iofault *io, trial *t)
 {
     ratoon_error error = {0};
     *t = (trial){.options = RATOON_STORE_OPTIONS_INIT};
@@ -308,18 +308,44 @@ void iofault_prepare(const iofault *io, bool crashed, trial *t)
     (void)snprintf(t->third_path, sizeof t->third_path, "%s/third", t->folder);
     MUST(ratoon_pipeline_parse("fault.yaml", pipeline_text, strlen(pipeline_text), NULL,
                                &t->pipeline, &error) == RATOON_OK);
+}
+
+static void know_from(trial *t, const char *facts)
+{
+    trial *read = (trial *)support_read_file(facts, NULL);
+    t->old_run = read->old_run;
+    t->old_failed = read->old_failed;
+    t->known_count = read->known_count;
+    memcpy(t->known, read->known, sizeof t->known);
+    free(read);
+}
+
+void iofault_leave(const iofault *io, const trial *t)
+{
+    char *facts = support_path_join(io->work, "trial.known");
+    support_write_file(facts, t, sizeof *t);
+    free(facts);
+}
+
+void iofault_find(const iofault *io, trial *t)
+{
+    char *facts = support_path_join(io->work, "trial.known");
+    begin(io, t);
+    know_from(t, facts);
+    free(facts);
+}
+
+void iofault_prepare(const iofault *io, bool crashed, trial *t)
+{
+    ratoon_error error = {0};
+    begin(io, t);
     char *from = support_path_join(io->work, crashed ? "crashed" : "template");
     char *facts = support_path_join(io->work, crashed ? "crashed.known" : "template.known");
     if (is_there(from)) {
         support_remove(t->folder);
         MUST(mkdir(t->folder, S_IRWXU) == 0 && mkdir(t->store_path, S_IRWXU) == 0);
         role_must(ratoon__tree_copy(from, t->store_path, NULL, &error) == RATOON_OK, error.message);
-        trial *read = (trial *)support_read_file(facts, NULL);
-        t->old_run = read->old_run;
-        t->old_failed = read->old_failed;
-        t->known_count = read->known_count;
-        memcpy(t->known, read->known, sizeof t->known);
-        free(read);
+        know_from(t, facts);
     } else { /* this is to be the template */
         (void)snprintf(t->store_path, sizeof t->store_path, "%s", from);
         role_must(ratoon_store_create(from, &t->options, &error) == RATOON_OK, error.message);
@@ -477,16 +503,16 @@ static void reach_hooks(char **argv, const char *work)
 
 static int usage(void)
 {
-    (void)fprintf(stderr,
-                  "usage: run [--smoke | --complete | --full] [--seed N] [--only OPERATION [--kind "
-                  "KIND --nth N [--lasting]]]\n");
+    (void)fprintf(stderr, "usage: run [--smoke | --complete | --full | --closing] [--seed N] "
+                          "[--only OPERATION [--kind "
+                          "KIND --nth N [--lasting]]]\n");
     return 2;
 }
 
 typedef struct choice {
     const char *only, *kind;
     uint64_t nth;
-    bool lasting, all, full;
+    bool lasting, all, full, closing;
 } choice;
 
 static int work(const iofault *io, const choice *c)
@@ -496,6 +522,9 @@ static int work(const iofault *io, const choice *c)
     bool found = c->only == NULL;
     if (c->full) {
         return good && iofault_full_disk(io) == 0 ? 0 : 1;
+    }
+    if (c->closing) {
+        return good && iofault_closing(io) == 0 ? 0 : 1;
     }
     for (unsigned i = 0; good && i < operations_count; i++) {
         const operation *op = &operations[i];
@@ -518,6 +547,7 @@ static int work(const iofault *io, const choice *c)
     }
     if (good && found && c->only == NULL) {
         good = iofault_full_disk(io) == 0;
+        good = iofault_closing(io) == 0 && good;
     }
     good = good && found && t.failed == 0 && t.trials > 0;
     (void)printf("I/O errors: %s: seed %llu, %u trials, a fault in %u of them, %u untouched, %u "
@@ -538,6 +568,8 @@ static bool choose(int argc, char **argv, iofault *io, choice *c)
             c->all = true;
         } else if (strcmp(argv[i], "--full") == 0) {
             c->full = true;
+        } else if (strcmp(argv[i], "--closing") == 0) {
+            c->closing = true;
         } else if (strcmp(argv[i], "--lasting") == 0) {
             c->lasting = true;
         } else if (value == NULL) {

@@ -1,5 +1,6 @@
 /* Hooks that let calls fail (fault.h). */
 #include "tests/support/preload/fault.h"
+#include "tests/support/preload/slow.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,7 @@ void fault_set(const fault *f)
     report = (fault_report){0};
     counted = 0;
     used = 0;
+    slow_set(f->late_ms);
     pthread_mutex_unlock(&mutex);
 }
 
@@ -36,23 +38,45 @@ void fault_get(fault_report *out)
 {
     pthread_mutex_lock(&mutex);
     *out = report;
+    out->late = slow_waiting();
+    out->looks = slow_looks();
     pthread_mutex_unlock(&mutex);
+}
+
+/* What the call is about, or "" where that is not known. */
+static void path_of(const hook_call *call, char path[sizeof report.path])
+{
+    char link[64];
+    ssize_t size = -1;
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", call->fd);
+    if (call->path == NULL) {
+        size = readlink(link, path, sizeof report.path - 1);
+    } else {
+        size = snprintf(path, sizeof report.path, "%s", call->path);
+    }
+    path[size < 0 || size >= (ssize_t)sizeof report.path ? 0 : size] = '\0';
 }
 
 static void note(const hook_call *call)
 {
     if (report.fired++ == 0) {
-        char link[64];
         report.op = call->op;
-        (void)snprintf(link, sizeof link, "/proc/self/fd/%d", call->fd);
-        ssize_t size = -1;
-        if (call->path == NULL) {
-            size = readlink(link, report.path, sizeof report.path - 1);
-        } else {
-            size = snprintf(report.path, sizeof report.path, "%s", call->path);
-        }
-        report.path[size < 0 || size >= (ssize_t)sizeof report.path ? 0 : size] = '\0';
+        path_of(call, report.path);
     }
+}
+
+static bool is_meant(const hook_call *call)
+{
+    char path[sizeof report.path];
+    const size_t end = strlen(now.end);
+    if (now.ops == 0 || (now.ops & (1u << call->op)) == 0) {
+        return false;
+    }
+    if (end == 0) {
+        return true;
+    }
+    path_of(call, path);
+    return strlen(path) >= end && strcmp(path + strlen(path) - end, now.end) == 0;
 }
 
 static bool takes_room(const hook_call *call)
@@ -73,7 +97,7 @@ static int judge(hook_call *call)
         }
         used += wanted;
     }
-    if (now.ops == 0 || (now.ops & (1u << call->op)) == 0) {
+    if (!is_meant(call)) {
         return 0;
     }
     counted++;
@@ -106,6 +130,7 @@ void hook_after(hook_call *call, long result)
 
 void hook_room(struct statvfs *disk)
 {
+    slow_look();
     pthread_mutex_lock(&mutex);
     if (now.room != 0 && now.room_known) {
         const uint64_t left = now.room > used ? now.room - used : 0;
