@@ -13,9 +13,11 @@ static size_t left(const ratoon__io *io)
 /* Most of what a snapshot writes are numbers below 128. */
 static void write_u64(ratoon__buf *out, uint64_t rest)
 {
-    ratoon__buf_reserve(out, VARINT_MAX);
-    if (out->failed) {
-        return;
+    if (out->capacity - out->size <= VARINT_MAX) { /* and a NUL */
+        ratoon__buf_reserve(out, VARINT_MAX);
+        if (out->failed) {
+            return;
+        }
     }
     char *at = out->data + out->size;
     for (; rest > 0x7f; rest >>= 7) {
@@ -31,6 +33,10 @@ void ratoon__io_u64(ratoon__io *io, uint64_t *value)
     size_t count = 0;
     if (ratoon__io_writing(io)) {
         write_u64(io->out, *value);
+        return;
+    }
+    if (left(io) > 0 && *io->at < 0x80 && !ratoon__io_failed(io)) {
+        *value = *io->at++;
         return;
     }
     *value = 0;

@@ -1,6 +1,6 @@
 /* The store handle from within: shared by the files that make it up (store.c, committer.c,
- * commit_queue.c, commit_make.c, projections.c, past.c, definitions.c, values.c, secrets.c,
- * request_identity.c, files.c, recover.c, requests_*.c). */
+ * commit_queue.c, commit_make.c, projections.c, past.c, past_kept.c, definitions.c, values.c,
+ * secrets.c, request_identity.c, files.c, recover.c, requests_*.c). */
 #ifndef RATOON_LOG_STORE_IMPL_H
 #define RATOON_LOG_STORE_IMPL_H
 
@@ -25,7 +25,7 @@
 #define RATOON__CONFLICTS_MAX 1000 /* times a request is decided anew before it gives up */
 #define RATOON__SNAPSHOT_EVENTS 64 /* no snapshot before so many events since the last */
 #define RATOON__PAST_KEPT 128      /* projections of the past, and what their snapshots take up */
-#define RATOON__PAST_BYTES ((size_t)4 << 20)
+#define RATOON__PAST_BYTES ((size_t)2 << 20)
 
 /* A projection in the cache, with what decides when the next snapshot is due. */
 typedef struct ratoon__cached {
