@@ -1,288 +1,14 @@
-/* The committer: decides each request of a group against the projection as the ones before leave
- * it, writes one batch, and syncs once. An answer, a refusal included, is given only after the sync
- * of what it rests on. Who does this, and for whom: commit_queue.c. */
+/* The committer: has each request of a group decided against the projection as the ones before
+ * leave it (commit_decide.c), writes one batch, and syncs once. An answer, a refusal included, is
+ * given only after the sync of what it rests on. Who does this, and for whom: commit_queue.c. */
+#include "log/commit_group.h"
 #include "log/points.h"
-#include "log/store_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* One commit of the group. */
-typedef struct slot {
-    ratoon__request *request;
-    ratoon__lineage *after; /* NULL where it is folded in only once it is acknowledged */
-    ratoon__commit commit;  /* what it points to lives in the request's arena */
-    ratoon_digest digest;
-    bool appended;       /* it has an entry in `appends` */
-    bool from_tentative; /* decided on top of a commit of this group */
-    size_t append;
-} slot;
-
-/* A projection changed by this group and not yet acknowledged. */
-typedef struct tentative {
-    ratoon__lineage *lineage; /* NULL: a free place */
-    slot *unfolded;           /* the group's last one for it where it isn't folded in yet */
-    size_t append;            /* the group's last one for it */
-} tentative;
-
-typedef struct group {
-    ratoon_store *store;
-    ratoon__driver *driver;
-    ratoon__encoder *encoder;
-    slot *slots;
-    size_t count;
-    ratoon__append *appends;
-    size_t appends_count;
-    tentative *tentatives; /* open addressing by lineage, never more than half full */
-    size_t tentatives_mask;
-    bool sync;
-} group;
-
-/* The place of a lineage among the tentative ones: its own, or a free one. */
-static tentative *tentative_place(const group *g, ratoon_id lineage)
-{
-    uint64_t hash; /* the tail of a UUIDv7 is random */
-    memcpy(&hash, lineage.bytes + 8, sizeof hash);
-    size_t i = (size_t)(hash * 0x9E3779B97F4A7C15u >> 32) & g->tentatives_mask;
-    while (g->tentatives[i].lineage != NULL &&
-           !ratoon_id_equal(g->tentatives[i].lineage->id, lineage)) {
-        i = (i + 1) & g->tentatives_mask;
-    }
-    return &g->tentatives[i];
-}
-
-static tentative *tentative_find(const group *g, ratoon_id lineage)
-{
-    tentative *t = tentative_place(g, lineage);
-    return t->lineage != NULL ? t : NULL;
-}
-
-/* unfolded: `lineage` is what the commit of this slot comes after; NULL: it is in it. */
-static void tentative_set(const group *g, const ratoon__lineage *lineage, slot *unfolded,
-                          size_t append)
-{
-    tentative *t = tentative_place(g, lineage->id);
-    ratoon__lineage_unref(t->lineage);
-    t->lineage = ratoon__lineage_ref(lineage);
-    t->unfolded = unfolded;
-    t->append = append;
-}
-
-/* Most commits are the only one of their lineage in a group: those are folded in once they are
- * acknowledged, in place where nobody looks. Only what another request is to be judged by has to be
- * there before: it is folded into a copy, which is the group's own from then on. */
-static ratoon_status tentative_fold(tentative *t, ratoon_error *error)
-{
-    if (t->unfolded == NULL) {
-        return RATOON_OK;
-    }
-    const slot *at = t->unfolded;
-    ratoon_status status = ratoon__fold_into(&t->lineage, &at->commit, &at->digest, error);
-    if (status == RATOON_OK || t->lineage == NULL) {
-        t->unfolded = NULL; /* where it is gone, the log's head refuses what is judged without it */
-    }
-    return status;
-}
-
-/* Before what is acknowledged is published: references would have it copied. */
-static void tentatives_free(const group *g)
-{
-    for (size_t i = 0; i <= g->tentatives_mask; i++) {
-        ratoon__lineage_unref(g->tentatives[i].lineage);
-    }
-}
-
-/* Fills in rows of the runs that the events are about, each once. */
-static ratoon_status rows_of(const ratoon__lineage *after, const ratoon__decision *d,
-                             ratoon__arena *arena, ratoon__append *a)
-{
-    ratoon__run_row *rows = ratoon__arena_alloc(arena, sizeof *rows * d->count);
-    if (rows == NULL) {
-        return RATOON_ERR_NO_MEMORY;
-    }
-    size_t n = 0;
-    for (size_t i = 0; i < d->count; i++) {
-        bool seen = false;
-        for (size_t j = 0; j < n && !seen; j++) {
-            seen = ratoon_id_equal(rows[j].run, d->events[i].run);
-        }
-        const ratoon__run *r = seen ? NULL : ratoon__lineage_run(after, d->events[i].run);
-        if (r != NULL) {
-            rows[n++] = ratoon__row_of(r);
-        }
-    }
-    a->rows = rows;
-    a->rows_count = n;
-    return RATOON_OK;
-}
-
-/* The mark of a deleted lineage takes every run's row with it. */
-static ratoon_status rows_erased(const ratoon__lineage *before, ratoon__arena *arena,
-                                 ratoon__append *a)
-{
-    ratoon__run_row *rows = ratoon__arena_alloc(arena, sizeof *rows * before->runs_count);
-    if (rows == NULL) {
-        return RATOON_ERR_NO_MEMORY;
-    }
-    for (uint32_t i = 0; i < before->runs_count; i++) {
-        rows[i] = ratoon__row_of(before->runs[i]);
-    }
-    a->rows = rows;
-    a->rows_count = before->runs_count;
-    a->erase = true;
-    return RATOON_OK;
-}
-
-/* Folds a commit in, and adds the names and rows that it changes. */
-static ratoon_status commit_effects(slot *at, const ratoon__lineage *before,
-                                    const ratoon__decision *d, ratoon__append *a)
-{
-    ratoon__request *r = at->request;
-    ratoon__claim *claims = NULL;
-    size_t claims_count = 0;
-    ratoon_status status = ratoon__fold(before, &at->commit, &at->digest, &at->after, r->error);
-    if (status != RATOON_OK) {
-        return status;
-    }
-    status =
-        ratoon__claims_of(before, at->after, d->events, d->count, r->arena, &claims, &claims_count);
-    a->claims = claims;
-    a->claims_count = claims_count;
-    if (status == RATOON_OK) {
-        status = at->after->deleted ? rows_erased(before, r->arena, a)
-                                    : rows_of(at->after, d, r->arena, a);
-    }
-    if (status != RATOON_OK) {
-        ratoon__lineage_unref(at->after);
-        at->after = NULL;
-    }
-    return status;
-}
-
-/* A commit that was made is the group's next append. */
-static void slot_append(group *g, slot *at, const ratoon__made *made, bool syncs)
-{
-    const ratoon__request *r = at->request;
-    at->commit = made->commit;
-    at->digest = made->digest;
-    at->appended = true;
-    at->append = g->appends_count++;
-    g->appends[at->append] = (ratoon__append){.lineage = r->lineage,
-                                              .number = made->commit.number,
-                                              .data = made->data,
-                                              .size = made->size,
-                                              .values = r->values,
-                                              .values_count = r->values_count};
-    g->sync = g->sync || syncs;
-}
-
-/* Encodes a decision as the lineage's next commit, and prepares its append. */
-static ratoon_status commit_build(group *g, slot *at, const ratoon__lineage *before,
-                                  const ratoon__decision *d, uint64_t now_us)
-{
-    ratoon__request *r = at->request;
-    ratoon__made made;
-    ratoon_status status =
-        ratoon__commit_make(g->store, g->encoder, r, before, d, now_us, g->count > 1, &made);
-    if (status != RATOON_OK) {
-        return status;
-    }
-    slot_append(g, at, &made, ratoon__decision_has_failure(d));
-    if (!ratoon__decision_folds_later(d)) {
-        status = commit_effects(at, before, d, &g->appends[at->append]);
-    }
-    if (status != RATOON_OK) {
-        at->appended = false;
-        g->appends_count--;
-    }
-    return status;
-}
-
-/* The projection a request is judged by: the group's, else the cached, else loaded. */
-static ratoon_status before_of(group *g, ratoon__request *r, bool fresh_wanted,
-                               ratoon__lineage **out, bool *is_tentative)
-{
-    tentative *t = tentative_find(g, r->lineage);
-    *is_tentative = t != NULL;
-    if (t != NULL) {
-        const ratoon_status status = tentative_fold(t, r->error);
-        if (status == RATOON_OK) {
-            *out = ratoon__lineage_ref(t->lineage);
-        }
-        return status;
-    }
-    if (r->fresh) {
-        *out = ratoon__lineage_new(r->lineage);
-        return *out != NULL ? RATOON_OK : RATOON_ERR_NO_MEMORY;
-    }
-    return ratoon__projection_load(g->store, g->driver, r->lineage, fresh_wanted, out, r->error);
-}
-
-/* Takes the commit that the caller made ahead, where it comes after what is there now. */
-static bool made_ahead_taken(group *g, slot *at)
-{
-    ratoon__request *r = at->request;
-    ratoon__lineage *before = NULL;
-    const ratoon__commit *c = &r->ahead.commit;
-    if (c->number == 0 || tentative_find(g, r->lineage) != NULL) {
-        return false;
-    }
-    before = ratoon__projection_cached(g->store, r->lineage);
-    const bool fits = before != NULL && before->head + 1 == c->number &&
-                      memcmp(&before->head_digest, &c->previous, sizeof c->previous) == 0;
-    if (fits) {
-        slot_append(g, at, &r->ahead, r->ahead.failure);
-        tentative_set(g, before, at, at->append);
-        r->status = RATOON_OK;
-    }
-    ratoon__lineage_unref(before);
-    return fits;
-}
-
-/* Decides one request; where it was refused on a projection that may be behind (another process
- * appends too), or has nothing to do, once more on a fresh one: only an append is checked against
- * the head. */
-static void request_decide(group *g, slot *at)
-{
-    ratoon__request *r = at->request;
-    const bool taken = made_ahead_taken(g, at);
-    r->ahead.commit.number = 0;
-    for (int fresh = r->tries > 0; !taken && fresh <= 1; fresh++) {
-        ratoon__lineage *before = NULL;
-        bool is_tentative = false;
-        ratoon__facts facts;
-        r->status = before_of(g, r, fresh != 0, &before, &is_tentative);
-        if (r->status != RATOON_OK) {
-            return;
-        }
-        ratoon__arena_reset(r->arena);
-        ratoon__decision d = {.arena = r->arena};
-        ratoon__facts_of(g->store, before, &facts);
-        r->driver = g->driver;
-        r->status =
-            r->decide(r, r->fresh && before->head == 0 ? NULL : before, &facts, &d, r->error);
-        if (r->status == RATOON_OK && d.count > 0) {
-            r->status = commit_build(g, at, before, &d, facts.now_us);
-            if (r->status == RATOON_OK) {
-                if (is_tentative) {
-                    g->appends[at->append].rests_on =
-                        (uint32_t)(at->append - tentative_find(g, r->lineage)->append);
-                }
-                const bool folded = at->after != NULL;
-                tentative_set(g, folded ? at->after : before, folded ? NULL : at, at->append);
-            }
-        }
-        bool final = at->appended || is_tentative || r->fresh;
-        ratoon__lineage_unref(before);
-        if (final) {
-            at->from_tentative = is_tentative;
-            return;
-        }
-    }
-}
-
 /* Takes over the driver's answer for one request. True: it has to be decided again. */
-static bool request_settle(group *g, slot *at)
+static bool request_settle(ratoon__commit_group *g, ratoon__commit_slot *at)
 {
     ratoon__request *r = at->request;
     if (!at->appended) {
@@ -319,9 +45,9 @@ static bool request_settle(group *g, slot *at)
 
 struct ratoon__group_space {
     size_t capacity; /* a power of two */
-    slot *slots;
+    ratoon__commit_slot *slots;
     ratoon__append *appends;
-    tentative *tentatives;
+    ratoon__tentative *tentatives;
     ratoon_error error; /* of requests that bring none */
 };
 
@@ -359,8 +85,9 @@ static bool group_space_reserve(ratoon__group_space **space, size_t count)
     return true;
 }
 
-static group group_begin(ratoon_store *s, ratoon__driver *d, ratoon__encoder *encoder,
-                         ratoon__group_space *space, size_t count)
+static ratoon__commit_group group_begin(ratoon_store *s, ratoon__driver *d,
+                                        ratoon__encoder *encoder, ratoon__group_space *space,
+                                        size_t count)
 {
     size_t places = 2;
     while (places < 2 * count) {
@@ -368,15 +95,15 @@ static group group_begin(ratoon_store *s, ratoon__driver *d, ratoon__encoder *en
     }
     memset(space->slots, 0, count * sizeof *space->slots);
     memset(space->tentatives, 0, places * sizeof *space->tentatives);
-    return (group){.store = s,
-                   .driver = d,
-                   .encoder = encoder,
-                   .count = count,
-                   .slots = space->slots,
-                   .appends = space->appends,
-                   .tentatives = space->tentatives,
-                   .tentatives_mask = places - 1,
-                   .sync = s->options.durability == RATOON_DURABILITY_SYNC};
+    return (ratoon__commit_group){.store = s,
+                                  .driver = d,
+                                  .encoder = encoder,
+                                  .count = count,
+                                  .slots = space->slots,
+                                  .appends = space->appends,
+                                  .tentatives = space->tentatives,
+                                  .tentatives_mask = places - 1,
+                                  .sync = s->options.durability == RATOON_DURABILITY_SYNC};
 }
 
 /* ---- errors ---- */
@@ -437,8 +164,8 @@ static void group_out_of_memory(ratoon__request *list)
 
 /* What became of a request, once the group was written or failed to be. True: it has to be decided
  * again. *undone: a commit that later requests of the group were judged by was refused. */
-static bool slot_end(ratoon_store *s, group *g, slot *at, ratoon_status written,
-                     const ratoon_error *failure, bool *undone)
+static bool slot_end(ratoon_store *s, ratoon__commit_group *g, ratoon__commit_slot *at,
+                     ratoon_status written, const ratoon_error *failure, bool *undone)
 {
     ratoon__request *r = at->request;
     if (written != RATOON_OK) {
@@ -468,13 +195,13 @@ ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon
         group_out_of_memory(list);
         return NULL;
     }
-    group g = group_begin(s, d, encoder, *space, count);
+    ratoon__commit_group g = group_begin(s, d, encoder, *space, count);
     size_t n = 0;
     for (ratoon__request *r = list; r != NULL; r = r->next, n++) {
         r->settled = false;
         g.slots[n].request = r;
         error_lend(*space, r);
-        request_decide(&g, &g.slots[n]);
+        ratoon__slot_decide(&g, &g.slots[n]);
         error_keep(r);
     }
     ratoon_status status = RATOON_OK;
@@ -487,7 +214,7 @@ ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon
         }
     }
     ratoon__at(RATOON__POINT_COMMIT_ANSWER);
-    tentatives_free(&g);
+    ratoon__tentatives_free(&g);
     bool undone = false;
     for (n = 0; n < count; n++) {
         ratoon__request *r = g.slots[n].request;

@@ -126,8 +126,8 @@ struct runner__attempt {
 };
 /* Whether processes of an earlier attempt are left, here or in an ancestor run (L08). */
 bool runner__attempt_left(const runner__executor *x, uint32_t stage);
-/* Starts the stage: records it, makes its files, starts its process or first items. False where it
- * could not be started now (see the slot). */
+/* Starts the stage: records it, makes its files, starts its process or first items. Where it can't
+ * be started now, the slot says when to look again; where the record fails, the executor ends. */
 void runner__attempt_start(runner__executor *x, uint32_t stage);
 /* Records what was said meanwhile and, when everything has ended, the end. True: it is gone. */
 bool runner__attempt_step(runner__attempt *a);
