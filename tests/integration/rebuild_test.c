@@ -3,6 +3,7 @@
 #include "log/store_impl.h"
 #include "tests/support/support.h"
 
+#include <pthread.h>
 #include <ratoon.h>
 #include <stdio.h>
 #include <string.h>
@@ -378,6 +379,57 @@ START_TEST(test_S08_what_is_kept_on_both_sides_tells_the_place)
 }
 END_TEST
 
+/* ---- by many threads ---- */
+
+enum { ASKING = 4, ASKED = 600 };
+
+typedef struct asking {
+    const history *h;
+    uint64_t step;
+    unsigned wrong;
+} asking;
+
+static void *ask_all(void *ctx)
+{
+    asking *a = ctx;
+    for (uint64_t i = 1; i <= ASKED; i++) {
+        const uint64_t report = 1 + i * a->step % (a->h->reports - 1);
+        ratoon__lineage *then = NULL;
+        if (ratoon__store_lineage_at(store, a->h->now, BEFORE_REPORTS + report, &then, NULL) !=
+                RATOON_OK ||
+            then->events != BEFORE_REPORTS + report ||
+            ratoon__run_stage_at(then->runs[0], 1)->progress_done != report) {
+            a->wrong++;
+        }
+        ratoon__lineage_unref(then);
+        if (i % 100 == 0) {
+            ratoon__past_forget(store, NULL);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(test_S07_events_asked_for_by_many_threads_at_once)
+{
+    static history h;
+    const uint64_t steps[ASKING] = {1, 7919, 1, 104729}; /* some ask for the same */
+    pthread_t threads[ASKING];
+    asking a[ASKING];
+    make_history(&h);
+    ratoon__store_driver(store)->ops = real_ops;
+    for (unsigned i = 0; i < ASKING; i++) {
+        a[i] = (asking){.h = &h, .step = steps[i]};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, ask_all, &a[i]), 0);
+    }
+    for (unsigned i = 0; i < ASKING; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        ck_assert_uint_eq(a[i].wrong, 0);
+    }
+    expect_limits_kept();
+    ratoon__lineage_unref(h.now);
+}
+END_TEST
+
 /* A version of a lineage that is all the same but for its id. */
 static ratoon_id keep_one(uint8_t n, uint64_t upto, size_t size)
 {
@@ -480,6 +532,7 @@ static Suite *suite(void)
     tcase_add_test(tc, test_S08_the_same_event_again_costs_one_commit);
     tcase_add_test(tc, test_S08_what_is_kept_on_both_sides_tells_the_place);
     tcase_add_test(tc, test_S08_what_is_kept_is_limited_and_what_was_used_stays);
+    tcase_add_test(tc, test_S07_events_asked_for_by_many_threads_at_once);
     tcase_add_test(tc, test_R20_nothing_of_a_deleted_lineage_is_kept);
     tcase_add_test(tc, test_S08_a_snapshot_that_fails_to_be_read_is_an_error);
     suite_add_tcase(s, tc);
