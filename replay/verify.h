@@ -2,6 +2,7 @@
 #ifndef RATOON_REPLAY_VERIFY_H
 #define RATOON_REPLAY_VERIFY_H
 
+#include "log/digest_many.h"
 #include "log/sum.h"
 #include "replay/json.h"
 
@@ -62,6 +63,20 @@ void ratoon__capture_mark_elsewhere(const char *store, ratoon_id run, uint64_t c
 void ratoon__sum_feed(const ratoon__report *r, ratoon__sum *s, uint64_t position, ratoon_id lineage,
                       uint64_t number);
 void ratoon__sum_row(const ratoon__report *r, ratoon__sum *s, const ratoon__run_row *row);
+
+/* verify_events.c: values and captured output that a commit names, as the projection has its runs.
+ */
+typedef struct ratoon__digest_jobs { /* made together; zero-initialise it, free() the jobs */
+    ratoon__digest_job *jobs;
+    size_t count, capacity;
+    size_t next; /* of those that are asked for */
+} ratoon__digest_jobs;
+bool ratoon__digest_jobs_add(ratoon__digest_jobs *d, const void *data,
+                             size_t size); /* false: no memory */
+/* Of all values that the commit holds itself. */
+bool ratoon__digest_jobs_add_values(ratoon__digest_jobs *d, const ratoon__commit *c);
+void ratoon__verify_events(ratoon__report *r, const ratoon__lineage *l, const ratoon__commit *c,
+                           ratoon__digest_jobs *digests);
 
 /* verify_snapshots.c: the stored snapshots beside the walk (S07). */
 enum { RATOON__SNAPSHOTS_PAGE = 64 };

@@ -1,5 +1,6 @@
 /* The chain pass: every commit in key order, by iteration and by look-up with checksums; decoded,
- * chained, folded; the fold compared with every stored snapshot. */
+ * chained, folded; the fold compared with every stored snapshot. Commits are taken by the batch, so
+ * that their digests can be made together, and then looked at one after the other. */
 #include "replay/seal.h"
 
 #include "log/codec.h"
@@ -7,6 +8,19 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+    BATCH_COMMITS = 32,
+    BATCH_BYTES = 256 << 10,
+};
+
+typedef struct taken {
+    uint64_t position, number;
+    ratoon_id lineage;
+    size_t at, size;       /* in the bytes of the batch */
+    ratoon__commit commit; /* where it could be decoded */
+    ratoon_status status;
+} taken;
 
 typedef struct walk {
     ratoon__report *report;
@@ -21,95 +35,18 @@ typedef struct walk {
     ratoon_digest digest;
     ratoon_id id;
     bool any;
-    ratoon__arena arena; /* of one commit */
+    ratoon__buf bytes; /* of the batch, each commit where 8 divides its place */
+    taken batch[BATCH_COMMITS];
+    size_t batch_count;
+    ratoon__digest_jobs digests;
+    ratoon__arena arena; /* of the batch */
     uint64_t end;        /* the feed's end when the walk began: later commits are left out */
     ratoon__snapshots snapshots;
     ratoon__sum *feed, *rows;
     ratoon_status status;
+    ratoon_error why; /* of what failed last: too large to be cleared for each commit */
     ratoon_error *error;
 } walk;
-
-/* ---- values ---- */
-
-/* Whether the bytes are those of the digest. */
-static bool is_value(walk *w, const void *data, size_t size, const ratoon_digest *expected)
-{
-    ratoon_digest digest;
-    const ratoon_status status = ratoon__sha256(data, size, &digest);
-    return ratoon__report_unseen(w->report, status, NULL) ||
-           (status == RATOON_OK && ratoon__digest_equal(&digest, expected));
-}
-
-static void value_check(walk *w, const ratoon__commit *c, const ratoon__value_ref *v)
-{
-    if (v->data == NULL && v->size > 0) {
-        ratoon_buffer bytes = {0};
-        ratoon_error why = {0};
-        ratoon_status status = w->driver->ops->value_get(w->driver, &v->digest, &bytes, &why);
-        if (ratoon__report_unseen(w->report, status, &why)) {
-            return;
-        }
-        if (status != RATOON_OK) {
-            ratoon__problem(w->report, c->lineage, c->number, "value",
-                            "the value of %s (%U bytes) is missing", v->key, v->size);
-        } else if (!is_value(w, bytes.data, bytes.size, &v->digest)) {
-            ratoon__problem(w->report, c->lineage, c->number, "value",
-                            "the value of %s is not what its digest says", v->key);
-        }
-        ratoon_buffer_free(&bytes);
-    } else if (v->data != NULL && !is_value(w, v->data, (size_t)v->size, &v->digest)) {
-        ratoon__problem(w->report, c->lineage, c->number, "value",
-                        "the inline value of %s is not what its digest says", v->key);
-    }
-}
-
-static void values_check(walk *w, const ratoon__commit *c, const ratoon__values *values)
-{
-    for (size_t i = 0; i < values->count; i++) {
-        value_check(w, c, &values->items[i]);
-    }
-}
-
-static void events_check(walk *w, const ratoon__commit *c)
-{
-    for (size_t i = 0; i < c->events_count; i++) {
-        const ratoon__event *e = &c->events[i];
-        const ratoon__run *r = ratoon__lineage_run(w->lineage, e->run);
-        switch (e->type) {
-        case RATOON__EVENT_RUN_CREATED:
-            values_check(w, c, &e->u.created.state);
-            for (size_t k = 0; k < e->u.created.edits_count; k++) {
-                value_check(w, c, &e->u.created.edits[k].value);
-            }
-            break;
-        case RATOON__EVENT_STAGE_ENDED:
-            values_check(w, c, &e->u.stage_ended.outputs);
-            if (r != NULL) {
-                ratoon__verify_capture(w->report, c, e,
-                                       r->pipeline->stages[e->u.stage_ended.stage].pub.name);
-            }
-            break;
-        case RATOON__EVENT_STAGE_RETURNED:
-            values_check(w, c, &e->u.stage_returned.partial);
-            if (r != NULL) {
-                ratoon__verify_capture(w->report, c, e,
-                                       r->pipeline->stages[e->u.stage_returned.stage].pub.name);
-            }
-            break;
-        case RATOON__EVENT_ITEM_ENDED:
-            if (e->u.item.has_output) {
-                value_check(w, c, &e->u.item.output);
-            }
-            if (r != NULL) {
-                ratoon__verify_capture(w->report, c, e,
-                                       r->pipeline->stages[e->u.item.stage].pub.name);
-            }
-            break;
-        default:
-            break;
-        }
-    }
-}
 
 /* ---- one lineage ---- */
 
@@ -253,79 +190,139 @@ static void commit_check(walk *w, const ratoon__commit *c, uint64_t number)
 
 static void commit_fold(walk *w, const ratoon__commit *c, const ratoon_digest *digest)
 {
-    ratoon__lineage *next = NULL;
-    ratoon_error why = {0};
     if (w->broken) {
         return;
     }
-    const ratoon_status status = ratoon__fold(w->lineage, c, digest, &next, &why);
-    if (ratoon__report_unseen(w->report, status, &why)) {
-        w->broken = true;
+    const ratoon_status status = ratoon__fold_into(&w->lineage, c, digest, &w->why);
+    if (status == RATOON_OK) {
+        ratoon__verify_events(w->report, w->lineage, c, &w->digests);
         return;
     }
-    if (status != RATOON_OK) {
+    if (!ratoon__report_unseen(w->report, status, &w->why)) {
         ratoon__problem(w->report, w->id, c->number, "fold", "commit %U can't be applied: %s",
-                        c->number, why.message);
-        w->broken = true;
-        return;
+                        c->number, w->why.message);
     }
-    ratoon__lineage_unref(w->lineage);
-    w->lineage = next;
-    events_check(w, c);
+    w->broken = true;
 }
 
-static bool verify_commit(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
-                          const void *data, size_t size)
+static void commit_verify(walk *w, const ratoon__commit *c, uint64_t position, uint64_t number,
+                          const ratoon_digest *digest)
 {
+    if (!is_mark(w, c, position) && w->deleted) {
+        ratoon__problem(w->report, w->id, number, "number",
+                        "commit %U follows the mark of a deleted lineage", number);
+    } else if (!w->deleted && c->events_count > 0 &&
+               c->events[0].type == RATOON__EVENT_LINEAGE_DELETED) {
+        ratoon__problem(w->report, w->id, number, "number",
+                        "commit %U is a mark of deletion, but what it stands for is there", number);
+    }
+    commit_check(w, c, number);
+    ratoon__seal_commit(w->report, number, digest, c);
+    w->report->events += c->events_count;
+    w->next_event = c->first_event + c->events_count;
+    w->time_us = c->time_us;
+    commit_fold(w, c, digest);
+}
+
+/* ---- by the batch ---- */
+
+static const void *bytes_of(const walk *w, const taken *t)
+{
+    return w->bytes.data + t->at;
+}
+
+static ratoon_status decode(walk *w, taken *t, ratoon_error *error)
+{
+    t->status = ratoon__store_decode(w->report->store, bytes_of(w, t), t->size, &w->arena,
+                                     &t->commit, error);
+    return t->status;
+}
+
+static void taken_verify(walk *w, taken *t, const ratoon_digest *digest)
+{
+    if ((!w->any || !ratoon_id_equal(w->id, t->lineage)) && !lineage_begin(w, t->lineage)) {
+        w->status = RATOON_ERR_NO_MEMORY;
+        return;
+    }
+    ratoon__sum_feed(w->report, w->feed, t->position, t->lineage, t->number);
+    w->report->commits++;
+    if (t->status != RATOON_OK && decode(w, t, &w->why) != RATOON_OK) { /* again, for its reason */
+        if (ratoon__report_unseen(w->report, t->status, &w->why)) {
+            w->status = t->status;
+            return;
+        }
+        ratoon__problem(w->report, t->lineage, t->number, "decode",
+                        "commit %U can't be decoded: %s", t->number, w->why.message);
+        ratoon__seal_commit(w->report, t->number, digest, NULL);
+        w->broken = true;
+    } else {
+        commit_verify(w, &t->commit, t->position, t->number, digest);
+    }
+    w->number = t->number;
+    w->digest = *digest;
+    if (!w->broken) {
+        ratoon__snapshots_compare(&w->snapshots, w->lineage, w->id, t->number);
+    }
+}
+
+/* Digests of the commits, in their order, and behind them those of the values in them. */
+static ratoon_status digests_make(walk *w)
+{
+    ratoon__digest_jobs *d = &w->digests;
+    bool added = true;
+    d->count = 0;
+    for (size_t i = 0; added && i < w->batch_count; i++) {
+        added = ratoon__digest_jobs_add(d, bytes_of(w, &w->batch[i]), w->batch[i].size);
+    }
+    d->next = d->count;
+    for (size_t i = 0; added && i < w->batch_count; i++) {
+        added = w->batch[i].status != RATOON_OK ||
+                ratoon__digest_jobs_add_values(d, &w->batch[i].commit);
+    }
+    return added ? ratoon__sha256_many(d->jobs, d->count) : RATOON_ERR_NO_MEMORY;
+}
+
+static bool batch_verify(walk *w)
+{
+    for (size_t i = 0; i < w->batch_count; i++) {
+        (void)decode(w, &w->batch[i], NULL);
+    }
+    w->status = digests_make(w);
+    for (size_t i = 0; w->status == RATOON_OK && i < w->batch_count; i++) {
+        taken_verify(w, &w->batch[i], &w->digests.jobs[i].digest);
+    }
+    for (size_t i = 0; i < w->batch_count; i++) {
+        if (w->batch[i].status == RATOON_OK) {
+            ratoon__commit_release(&w->batch[i].commit);
+        }
+    }
+    ratoon__arena_reset(&w->arena);
+    w->batch_count = 0;
+    w->bytes.size = 0;
+    return w->status == RATOON_OK;
+}
+
+static bool take(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number, const void *data,
+                 size_t size)
+{
+    static const char padding[8];
     walk *w = ctx;
-    ratoon__commit c;
-    ratoon_error why = {0};
-    ratoon_digest digest = {{0}};
     if (position >= w->end) {
         return true; /* it came after the verification began */
     }
-    if ((!w->any || !ratoon_id_equal(w->id, lineage)) && !lineage_begin(w, lineage)) {
+    w->batch[w->batch_count++] = (taken){.position = position,
+                                         .number = number,
+                                         .lineage = lineage,
+                                         .at = w->bytes.size,
+                                         .size = size};
+    ratoon__buf_add(&w->bytes, data, size);
+    ratoon__buf_add(&w->bytes, padding, (8 - size % 8) % 8);
+    if (w->bytes.failed) {
+        w->batch_count = 0;
         w->status = RATOON_ERR_NO_MEMORY;
         return false;
     }
-    ratoon__sum_feed(w->report, w->feed, position, lineage, number);
-    w->report->commits++;
-    w->status = ratoon__sha256(data, size, &digest);
-    ratoon_status status = ratoon__store_decode(w->report->store, data, size, &w->arena, &c, &why);
-    if (w->status != RATOON_OK || ratoon__report_unseen(w->report, status, &why)) {
-        w->status = w->status != RATOON_OK ? RATOON_ERR_NO_MEMORY : status;
-    } else if (status != RATOON_OK) {
-        ratoon__problem(w->report, lineage, number, "decode", "commit %U can't be decoded: %s",
-                        number, why.message);
-        ratoon__seal_commit(w->report, number, &digest, NULL);
-        w->broken = true;
-    } else {
-        if (!is_mark(w, &c, position) && w->deleted) {
-            ratoon__problem(w->report, lineage, number, "number",
-                            "commit %U follows the mark of a deleted lineage", number);
-        } else if (!w->deleted && c.events_count > 0 &&
-                   c.events[0].type == RATOON__EVENT_LINEAGE_DELETED) {
-            ratoon__problem(w->report, lineage, number, "number",
-                            "commit %U is a mark of deletion, but what it stands for is there",
-                            number);
-        }
-        commit_check(w, &c, number);
-        ratoon__seal_commit(w->report, number, &digest, &c);
-        w->report->events += c.events_count;
-        w->next_event = c.first_event + c.events_count;
-        w->time_us = c.time_us;
-        commit_fold(w, &c, &digest);
-    }
-    w->number = number;
-    w->digest = digest;
-    if (status == RATOON_OK) {
-        if (!w->broken) {
-            ratoon__snapshots_compare(&w->snapshots, w->lineage, w->id, number);
-        }
-        ratoon__commit_release(&c);
-    }
-    ratoon__arena_reset(&w->arena);
-    return w->status == RATOON_OK;
+    return (w->batch_count < BATCH_COMMITS && w->bytes.size < BATCH_BYTES) || batch_verify(w);
 }
 
 ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__sum *feed,
@@ -340,11 +337,17 @@ ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__s
     r->feed_end = w.end;
     ratoon_error why = {0};
     status = w.driver->ops->read(w.driver, only, ratoon_id_is_zero(only) ? 0 : 1,
-                                 !ratoon_id_is_zero(only), true, verify_commit, &w, &why);
+                                 !ratoon_id_is_zero(only), true, take, &w, &why);
+    if (w.status == RATOON_OK) { /* what was read before a flaw as well */
+        (void)batch_verify(&w);
+    }
     lineage_end(&w);
     ratoon__snapshots_free(&w.snapshots);
     ratoon__arena_free(&w.arena);
-    if (status == RATOON_OK) { /* else what comes behind was not looked at */
+    ratoon__buf_free(&w.bytes);
+    free(w.digests.jobs);
+    if (status == RATOON_OK &&
+        w.status == RATOON_OK) { /* else what comes behind was not looked at */
         ratoon__seal_end(r);
     }
     if (status == RATOON_ERR_DAMAGED) {

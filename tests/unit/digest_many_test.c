@@ -1,0 +1,119 @@
+/* Digests of many things at once are those of each alone, whatever their sizes and however many. */
+#include "log/digest.h"
+#include "log/digest_many.h"
+#include "tests/support/support.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BYTES = 5000, JOBS = 100 };
+
+static uint8_t bytes[BYTES];
+
+static bool check(ratoon__digest_job *jobs, size_t count)
+{
+    if (ratoon__sha256_many(jobs, count) != RATOON_OK) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ratoon_digest expected;
+        if (ratoon__sha256(jobs[i].data, jobs[i].size, &expected) != RATOON_OK ||
+            !ratoon__digest_equal(&expected, &jobs[i].digest)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void setup(void)
+{
+    support_prng prng = support_prng_new(support_seed());
+    support_prng_fill(&prng, bytes, sizeof bytes);
+}
+
+START_TEST(test_digests_of_every_size_around_blocks)
+{
+    ratoon__digest_job jobs[JOBS];
+    ratoon__sha256_many_lanes(_i == 1);
+    for (size_t first = 0; first < 400; first += JOBS) {
+        for (size_t i = 0; i < JOBS; i++) {
+            const size_t size = first + i;
+            jobs[i] = (ratoon__digest_job){.data = size > 0 ? bytes + i : NULL, .size = size};
+        }
+        ck_assert(check(jobs, JOBS));
+    }
+    ratoon__sha256_many_lanes(true);
+}
+END_TEST
+
+START_TEST(test_digests_of_any_number_of_things)
+{
+    ratoon__digest_job jobs[JOBS];
+    support_prng prng = support_prng_new(support_seed());
+    for (size_t count = 0; count <= JOBS; count++) {
+        for (size_t i = 0; i < count; i++) {
+            const size_t at = support_prng_below(&prng, BYTES);
+            jobs[i] = (ratoon__digest_job){.data = bytes + at,
+                                           .size = support_prng_below(&prng, BYTES - at)};
+        }
+        ck_assert_msg(check(jobs, count), "%zu things", count);
+    }
+}
+END_TEST
+
+/* Lanes that say anything else than OpenSSL are not used: that none are would look like this. */
+START_TEST(test_lanes_are_used_where_the_processor_has_them)
+{
+    size_t size;
+    char *text = support_read_file("/proc/cpuinfo", &size);
+    ck_assert_ptr_nonnull(text);
+    const bool expected = strstr(text, " avx2 ") != NULL && strstr(text, " sha_ni ") == NULL;
+    ck_assert_int_eq(ratoon__sha256_many_has_lanes(), expected);
+    free(text);
+}
+END_TEST
+
+static void *digest_often(void *ctx)
+{
+    bool *good = ctx;
+    ratoon__digest_job jobs[20];
+    *good = true;
+    for (size_t round = 0; round < 50; round++) {
+        for (size_t i = 0; i < 20; i++) {
+            jobs[i] = (ratoon__digest_job){.data = bytes + i, .size = round * 7 + i};
+        }
+        *good = *good && check(jobs, 20);
+    }
+    return NULL;
+}
+
+START_TEST(test_digests_by_many_threads)
+{
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    bool good[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, digest_often, &good[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        ck_assert(good[i]);
+    }
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("digest_many");
+    TCase *tc = tcase_create("digests");
+    tcase_add_checked_fixture(tc, setup, NULL);
+    tcase_add_loop_test(tc, test_digests_of_every_size_around_blocks, 0, 2);
+    tcase_add_test(tc, test_digests_of_any_number_of_things);
+    tcase_add_test(tc, test_lanes_are_used_where_the_processor_has_them);
+    tcase_add_test(tc, test_digests_by_many_threads);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+RATOON_TEST_MAIN(suite)
