@@ -345,7 +345,9 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_store_open(const char *path,
                                                            const ratoon_store_options *options,
                                                            ratoon_store **out, ratoon_error *error);
 /* Queues of requests in flight are closed first: what was submitted is carried out and called back
- * for. Runs that this handle executes and that are still running become interrupted at once. */
+ * for. Runs that this handle executes and that are still running become interrupted at once. After
+ * want of room on the disk it may take 10 s and leave the store STORE_BUSY until the process ends
+ * (docs/reliability.md, Limits); what was acknowledged is safe. */
 RATOON_API void ratoon_store_close(ratoon_store *store);
 /* Accepts that the end of a store's log is lost (E04): a store that opens as DAMAGED because of it
  * goes on after what is there, and can be appended to again. Nothing is made up for and nothing

@@ -45,9 +45,12 @@ struct ratoon__rocks_listener : rocksdb::EventListener {
         }
     }
 
+    /* Also of recoveries that nobody was asked about, from errors that RocksDB takes for brief. */
     void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo & /*info*/) override
     {
-        under_way--;
+        long count = under_way;
+        while (count > 0 && !under_way.compare_exchange_weak(count, count - 1)) {
+        }
     }
 };
 
