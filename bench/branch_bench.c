@@ -119,7 +119,7 @@ static void measure_state(const bench_options *o, ratoon_store *store, const his
     }
     const uint64_t warm = a.boundary == NULL ? a.count : WARM;
     bench_timing t =
-        bench_clients(1, o->smoke ? 2 : warm, bench_scaled(o, 1000, 10), 2, state_op, &a);
+        bench_clients(1, o->smoke ? 2 : warm, bench_scaled(o, 5000, 10), 2, state_op, &a);
     bench_sample_begin(&s, o, "state", "ratoon", repeat);
     bench_sample_count(&s, "events", h->events);
     bench_sample_count(&s, "depth", depth);
