@@ -572,6 +572,41 @@ START_TEST(test_Q01_a_changed_value_on_disk_is_found)
 }
 END_TEST
 
+/* In the last commit of its lineage, so that no digest in another commit tells. */
+START_TEST(test_Q01_a_changed_value_in_a_commit_is_found)
+{
+    static const char text[] = "a value that the commit holds itself";
+    const ratoon_value state[] = {{.key = "other", .data = "before", .size = 6},
+                                  {.key = "small", .data = text, .size = sizeof text}};
+    ratoon_run_options options = RATOON_RUN_OPTIONS_INIT;
+    ratoon_pipeline *p = NULL;
+    ratoon_created created;
+    ratoon_error error = {0};
+    size_t size;
+    must(ratoon_pipeline_parse("one", text_of_pipeline, sizeof text_of_pipeline - 1, NULL, &p,
+                               &error),
+         &error);
+    options.pipeline = p;
+    options.no_exec = true;
+    options.state = state;
+    options.state_count = 2;
+    ratoon_store *s = open_store(store_path);
+    must(ratoon_run_create(s, &options, &created, &error), &error);
+    ratoon_store_close(s);
+    ratoon_pipeline_free(p);
+    check_sound(store_path, false, 0);
+    ratoon__driver *d = raw_open(store_path);
+    char *data = commit_get(d, created.run, 1, &size);
+    char *held = memmem(data, size, text, sizeof text);
+    ck_assert_ptr_nonnull(held);
+    held[2] ^= 1;
+    commit_put(d, created.run, 1, data, size);
+    free(data);
+    d->ops->close(d);
+    check_problem(store_path, false, &created.run, 1, "value");
+}
+END_TEST
+
 START_TEST(test_Q01_a_removed_value_on_disk_is_found)
 {
     ratoon__driver *d = raw_open(store_path);
@@ -967,6 +1002,7 @@ static Suite *tamper_store_suite(void)
     tcase_add_test(t, test_Q02_a_chain_rewritten_whole_is_found_by_the_seal);
     tcase_add_test(t, test_Q02_an_edited_last_commit_is_found_by_the_seal);
     tcase_add_test(t, test_Q01_a_changed_value_on_disk_is_found);
+    tcase_add_test(t, test_Q01_a_changed_value_in_a_commit_is_found);
     tcase_add_test(t, test_Q01_a_removed_value_on_disk_is_found);
     tcase_add_test(t, test_Q01_a_changed_row_of_the_feed_is_found);
     tcase_add_test(t, test_Q01_a_removed_row_of_the_feed_is_found);
