@@ -16,10 +16,8 @@
 #include <sys/stat.h>
 
 #define CLIENTS_MAX 4
-#define RUNS 16 /* of a client */
-#define SLOTS_FACTOR                                                                               \
-    4 /* slots for requests, so that a late answer of one run holds up no other                    \
-       */
+#define RUNS 16        /* of a client */
+#define SLOTS_FACTOR 4 /* so that a late answer of one run holds up no other */
 
 typedef struct point {
     unsigned clients, in_flight;

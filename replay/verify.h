@@ -48,13 +48,20 @@ void ratoon__problem(ratoon__report *r, ratoon_id lineage, uint64_t commit, cons
  * status can't be IO. */
 bool ratoon__report_unseen(ratoon__report *r, ratoon_status status, const ratoon_error *why);
 
-/* verify_chain.c: walks commits; adds what it saw to the sums of feed entries and of rows. */
-ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__sum *feed,
-                                    ratoon__sum *rows, ratoon_error *error);
-/* verify_derived.c, verify_rows.c */
+/* What the log says that the feed, the rows of runs and the names they hold must be. */
+typedef struct ratoon__seen {
+    ratoon__sum feed, rows, claims;
+} ratoon__seen;
+
+/* verify_chain.c: walks commits; adds what it saw to the sums. */
+ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__seen *seen,
+                                    ratoon_error *error);
+/* verify_derived.c, verify_rows.c, verify_claims.c */
 ratoon_status ratoon__verify_feed(ratoon__report *r, const ratoon__sum *seen, ratoon_error *error);
 ratoon_status ratoon__verify_values(ratoon__report *r, ratoon_error *error);
 ratoon_status ratoon__verify_rows(ratoon__report *r, const ratoon__sum *seen, ratoon_error *error);
+ratoon_status ratoon__verify_claims(ratoon__report *r, const ratoon__sum *seen,
+                                    ratoon_error *error);
 void ratoon__verify_capture(ratoon__report *r, const ratoon__commit *commit,
                             const ratoon__event *event, const char *stage);
 /* Whether the run's captured output up to that commit stayed where it was imported from. */
@@ -62,6 +69,9 @@ bool ratoon__capture_elsewhere(const char *store, ratoon_id run, uint64_t commit
 void ratoon__capture_mark_elsewhere(const char *store, ratoon_id run, uint64_t commit);
 void ratoon__sum_feed(const ratoon__report *r, ratoon__sum *s, uint64_t position, ratoon_id lineage,
                       uint64_t number);
+/* Adds the names that the lineage holds; memory in the arena. NO_MEMORY. */
+ratoon_status ratoon__sum_claims(const ratoon__report *r, ratoon__sum *s, const ratoon__lineage *l,
+                                 ratoon__arena *arena);
 void ratoon__sum_row(const ratoon__report *r, ratoon__sum *s, const ratoon__run_row *row);
 
 /* verify_events.c: values and captured output that a commit names, as the projection has its runs.

@@ -42,7 +42,7 @@ typedef struct walk {
     ratoon__arena arena; /* of the batch */
     uint64_t end;        /* the feed's end when the walk began: later commits are left out */
     ratoon__snapshots snapshots;
-    ratoon__sum *feed, *rows;
+    ratoon__seen *seen;
     ratoon_status status;
     ratoon_error why; /* of what failed last: too large to be cleared for each commit */
     ratoon_error *error;
@@ -86,8 +86,11 @@ static void lineage_end(walk *w)
                                          .status = r->status,
                                          .subject = c->subject != NULL ? c->subject : "",
                                          .pipeline = c->pipeline_name};
-            ratoon__sum_row(w->report, w->rows, &row);
+            ratoon__sum_row(w->report, &w->seen->rows, &row);
         }
+        const ratoon_status status =
+            ratoon__sum_claims(w->report, &w->seen->claims, w->lineage, &w->arena);
+        w->status = w->status != RATOON_OK ? w->status : status;
     }
     ratoon__lineage_unref(w->lineage);
     w->lineage = NULL;
@@ -109,7 +112,7 @@ static bool lineage_begin(walk *w, ratoon_id lineage)
     w->digest = (ratoon_digest){{0}};
     w->lineage = ratoon__lineage_new(lineage);
     w->report->lineages++;
-    return w->lineage != NULL;
+    return w->lineage != NULL && w->status == RATOON_OK;
 }
 
 /* Lineages come in ascending order. */
@@ -244,7 +247,7 @@ static void taken_verify(walk *w, taken *t, const ratoon_digest *digest)
         w->status = RATOON_ERR_NO_MEMORY;
         return;
     }
-    ratoon__sum_feed(w->report, w->feed, t->position, t->lineage, t->number);
+    ratoon__sum_feed(w->report, &w->seen->feed, t->position, t->lineage, t->number);
     w->report->commits++;
     if (t->status != RATOON_OK && decode(w, t, &w->why) != RATOON_OK) { /* again, for its reason */
         if (ratoon__report_unseen(w->report, t->status, &w->why)) {
@@ -325,10 +328,10 @@ static bool take(void *ctx, uint64_t position, ratoon_id lineage, uint64_t numbe
     return (w->batch_count < BATCH_COMMITS && w->bytes.size < BATCH_BYTES) || batch_verify(w);
 }
 
-ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__sum *feed,
-                                    ratoon__sum *rows, ratoon_error *error)
+ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__seen *seen,
+                                    ratoon_error *error)
 {
-    walk w = {.report = r, .feed = feed, .rows = rows, .error = error, .snapshots = {.report = r}};
+    walk w = {.report = r, .seen = seen, .error = error, .snapshots = {.report = r}};
     w.driver = ratoon__store_driver(r->store);
     ratoon_status status = w.driver->ops->end(w.driver, &w.end, error);
     if (status != RATOON_OK) {
