@@ -189,7 +189,11 @@ static bool value_digest(void *ctx, const ratoon_digest *digest, const void *dat
     ratoon__report *r = ctx;
     ratoon_digest found;
     r->values++;
-    if (ratoon__sha256(data, size, &found) != RATOON_OK || !ratoon__digest_equal(&found, digest)) {
+    const ratoon_status status = ratoon__sha256(data, size, &found);
+    if (ratoon__report_unseen(r, status, NULL)) {
+        return false;
+    }
+    if (!ratoon__digest_equal(&found, digest)) {
         char name[65];
         ratoon__digest_format(digest, name);
         ratoon__problem(r, (ratoon_id){{0}}, 0, "value",
