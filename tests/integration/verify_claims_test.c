@@ -1,6 +1,7 @@
 /* Verification of names that are unique across lineages: each row of them that is missing, forged
  * or left over is found, and says whose it is. */
 #include "log/driver.h"
+#include "log/store.h"
 #include "tests/support/support.h"
 
 #include <jansson.h>
@@ -160,6 +161,89 @@ START_TEST(test_Q01_a_name_of_a_run_that_is_not_there_is_found)
 }
 END_TEST
 
+/* A run that consumed a result in its first attempt, and is in its second. The name stays. */
+static ratoon_id consume(ratoon_store *s)
+{
+    static const char text[] = "pipeline: two\nstages: [{name: only, run: [\"true\"]}]\n";
+    ratoon_pipeline *p = NULL;
+    ratoon_run_options options = RATOON_RUN_OPTIONS_INIT;
+    ratoon_created run;
+    ratoon_error error = {0};
+    must(ratoon_pipeline_parse("two", text, sizeof text - 1, NULL, &p, &error), &error);
+    options.pipeline = p;
+    must(ratoon_run_create(s, &options, &run, &error), &error);
+    ratoon_op ops[] = {
+        {.kind = RATOON_OP_STAGE_START, .stage = "only"},
+        {.kind = RATOON_OP_CONSUMES, .stage = "only", .attempt = 1, .run = ended},
+        {.kind = RATOON_OP_STAGE_RETURN, .stage = "only", .attempt = 1},
+        {.kind = RATOON_OP_STAGE_START, .stage = "only"},
+    };
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        must(ratoon_run_apply(s, run.run, run.epoch, &ops[i], 1, &error), &error);
+    }
+    ratoon_pipeline_free(p);
+    return run.run;
+}
+
+static bool count_claim(void *ctx, const char *name, ratoon_id holder)
+{
+    size_t *count = ctx;
+    (void)name;
+    (void)holder;
+    ++*count;
+    return true;
+}
+
+/* Of that kind there is one in the index, and nobody complains. */
+static void check_left_over(void)
+{
+    size_t count = 0;
+    ratoon_error error = {0};
+    ratoon_store *s = open_store();
+    ratoon__driver *d = ratoon__store_driver(s);
+    must(d->ops->claims(d, "consumed:", "", count_claim, &count, &error), &error);
+    ck_assert_uint_eq(count, 1);
+    ratoon_store_close(s);
+    json_t *problems = problems_found();
+    char *text = json_dumps(problems, 0);
+    ck_assert_msg(json_array_size(problems) == 0, "%s", text);
+    free(text);
+    json_decref(problems);
+}
+
+START_TEST(test_R22_a_result_that_the_last_attempt_did_not_consume_is_no_problem)
+{
+    ratoon_store *s = open_store();
+    const ratoon_id consumer = consume(s);
+    ratoon_store_close(s);
+    check_left_over();
+    forge("key:second", ended, false); /* …and hides none */
+    check_found(1, ended, "key:second");
+    forge("key:second", ended, true);
+
+    ratoon_run_status status;
+    ratoon_deleted deleted;
+    ratoon_freed freed;
+    ratoon_error error = {0};
+    s = open_store();
+    must(ratoon_run_cancel(s, consumer, NULL, &status, &error), &error);
+    must(ratoon_lineage_delete(s, consumer, false, &deleted, &freed, &error), &error);
+    ratoon_store_close(s);
+    check_left_over();
+}
+END_TEST
+
+START_TEST(test_Q01_a_result_that_was_never_consumed_is_found)
+{
+    char a[RATOON_ID_TEXT], b[RATOON_ID_TEXT], name[2 * RATOON_ID_TEXT + 16];
+    ratoon_id_format(ended, a);
+    ratoon_id_format(active, b);
+    (void)snprintf(name, sizeof name, "consumed:%s:%s", a, b);
+    forge(name, active, true);
+    check_found(1, active, name);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("verify_claims");
@@ -171,6 +255,8 @@ static Suite *suite(void)
     tcase_add_test(t, test_Q01_a_name_given_to_another_run_is_found);
     tcase_add_test(t, test_Q01_a_scope_that_was_not_given_back_is_found);
     tcase_add_test(t, test_Q01_a_name_of_a_run_that_is_not_there_is_found);
+    tcase_add_test(t, test_R22_a_result_that_the_last_attempt_did_not_consume_is_no_problem);
+    tcase_add_test(t, test_Q01_a_result_that_was_never_consumed_is_found);
     suite_add_tcase(s, t);
     return s;
 }
