@@ -99,6 +99,9 @@ static bool remember_pipeline(rows_walk *w, const char *name)
 static bool row_seen(void *ctx, const ratoon__run_row *row)
 {
     rows_walk *w = ctx;
+    if (w->seen == ROWS_PAGE) {
+        return false; /* more than was asked for: it is asked for again */
+    }
     w->seen++;
     w->last = row->run;
     w->last_time = row->created_at;

@@ -244,6 +244,72 @@ START_TEST(test_Q01_a_result_that_was_never_consumed_is_found)
 }
 END_TEST
 
+/* ---- a driver that shows more than a page, as another version's over a socket might ---- */
+
+enum { MANY = RATOON__CLAIMS_PAGE + 100 };
+static const ratoon__driver_ops *honest;
+
+typedef struct passing {
+    ratoon__claim_fn fn;
+    void *ctx;
+    char last[64];
+    size_t shown;
+} passing;
+
+static bool pass_on(void *ctx, const char *name, ratoon_id holder)
+{
+    passing *p = ctx;
+    (void)p->fn(p->ctx, name, holder);
+    (void)snprintf(p->last, sizeof p->last, "%s", name);
+    p->shown++;
+    return true;
+}
+
+static ratoon_status claims_without_end(ratoon__driver *d, const char *prefix, const char *after,
+                                        ratoon__claim_fn fn, void *ctx, ratoon_error *error)
+{
+    passing p = {.fn = fn, .ctx = ctx};
+    ratoon_status status;
+    (void)snprintf(p.last, sizeof p.last, "%s", after);
+    do {
+        p.shown = 0;
+        status = honest->claims(d, prefix, p.last, pass_on, &p, error);
+    } while (status == RATOON_OK && p.shown > 0);
+    return status;
+}
+
+START_TEST(test_Q01_more_names_than_a_page_do_no_harm)
+{
+    static char names[MANY][16];
+    static ratoon__claim claims[MANY];
+    static const ratoon__driver_options options = {.durability = RATOON_DURABILITY_NONE,
+                                                   .value_max = RATOON_VALUE_MAX_DEFAULT};
+    ratoon__driver *d = NULL;
+    ratoon_buffer json = {0};
+    ratoon_error error = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        (void)snprintf(names[i], sizeof names[i], "key:%06zu", i);
+        claims[i] = (ratoon__claim){.name = names[i], .run = active, .take = true};
+    }
+    must(ratoon__rocksdb_open(path, &options, &d, &error), &error);
+    must(ratoon__rocksdb_put_derived(d, NULL, 0, claims, MANY, 0, &error), &error);
+    d->ops->close(d);
+
+    ratoon_store *s = open_store();
+    d = ratoon__store_driver(s);
+    honest = d->ops;
+    ratoon__driver_ops ops = *honest;
+    ops.claims = claims_without_end;
+    d->ops = &ops;
+    must(ratoon_verify(s, (ratoon_id){{0}}, &json, &count, &error), &error);
+    d->ops = honest;
+    ratoon_store_close(s);
+    ratoon_buffer_free(&json);
+    ck_assert_uint_eq(count, MANY);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("verify_claims");
@@ -257,6 +323,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_Q01_a_name_of_a_run_that_is_not_there_is_found);
     tcase_add_test(t, test_R22_a_result_that_the_last_attempt_did_not_consume_is_no_problem);
     tcase_add_test(t, test_Q01_a_result_that_was_never_consumed_is_found);
+    tcase_add_test(t, test_Q01_more_names_than_a_page_do_no_harm);
     suite_add_tcase(s, t);
     return s;
 }
