@@ -15,22 +15,32 @@ uint64_t ratoon__store_value_max(const ratoon_store *s)
 }
 
 /* Names the lineage's runs have now, but for the scope of one that is running: its executor is
- * elsewhere, so it is about to be suspended (L08). */
+ * elsewhere, so it is about to be suspended (L08). Scopes that an earlier import took are given
+ * back first, so that another run may take them. */
 static ratoon_status claims_of(const ratoon__lineage *l, ratoon__arena *arena, ratoon__append *a)
 {
-    ratoon__claim *claims = NULL;
+    ratoon__claim *now = NULL;
     size_t count = 0, kept = 0;
-    const ratoon_status status = ratoon__claims_now(l, arena, &claims, &count);
-    for (size_t i = 0; i < count; i++) {
-        const ratoon__claim *c = &claims[i];
-        const bool scope = strncmp(c->name, "scope:", strlen("scope:")) == 0;
-        if (c->take && !(scope && ratoon__lineage_run(l, c->run)->status != RATOON_RUN_QUEUED)) {
-            claims[kept++] = *c;
+    const ratoon_status status = ratoon__claims_now(l, arena, &now, &count);
+    ratoon__claim *claims = ratoon__arena_alloc(arena, count * sizeof *claims);
+    if (status != RATOON_OK || claims == NULL) {
+        return RATOON_ERR_NO_MEMORY;
+    }
+    for (int take = 0; take <= 1; take++) {
+        for (size_t i = 0; i < count; i++) {
+            const ratoon__claim *c = &now[i];
+            const bool scope = strncmp(c->name, "scope:", strlen("scope:")) == 0;
+            const bool taken =
+                c->take && !(scope && ratoon__lineage_run(l, c->run)->status != RATOON_RUN_QUEUED);
+            if (taken == (take == 1)) {
+                claims[kept] = *c;
+                claims[kept++].take = taken;
+            }
         }
     }
     a->claims = claims;
     a->claims_count = kept;
-    return status;
+    return RATOON_OK;
 }
 
 static ratoon_status rows_of(const ratoon__lineage *l, ratoon__arena *arena, ratoon__append *a)

@@ -87,6 +87,17 @@ class Export(PipelineTest):
         self.assertEqual((document["commits"], document["lineages"]), (0, 0))
         self.assertGreater(document["skipped"], 0)
 
+    def test_R10_a_scope_is_given_back_by_what_is_imported_later(self):
+        self.pipeline("pipeline: s\npolicy: {scope: doc}\nstages: [{name: one, run: ['true']}]\n")
+        parent = self.run_json("run", "p.yaml")["id"]
+        child = self.run_json("retry", parent, "--from", "one", "--rerun", "--no-exec")["id"]
+        self.import_into("other", self.export(child)).expect_exit(0)
+        self.run_ratoon("--store", "other", "run", "p.yaml").expect_exit(4)  # queued: it is held
+        self.run_ratoon("resume", child).expect_exit(0)
+        self.import_into("other", self.export(child)).expect_exit(0)
+        self.run_ratoon("--store", "other", "verify").expect_exit(0)
+        self.run_ratoon("--store", "other", "run", "p.yaml").expect_exit(0)
+
     def test_R18_an_imported_run_is_retried(self):
         self.import_into("other", self.export()).expect_exit(0)
         retried = self.run_ratoon(
