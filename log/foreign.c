@@ -130,11 +130,15 @@ ratoon_status ratoon__store_append_foreign(ratoon_store *s, const ratoon__foreig
     return status;
 }
 
+bool ratoon__store_executor_is_elsewhere(const ratoon_store *s, ratoon_id executor)
+{
+    return !ratoon_id_is_zero(executor) && !ratoon_id_equal(executor, s->executor) &&
+           (s->path[0] == '\0' || ratoon__executor_is_gone(s->path, executor));
+}
+
 ratoon_status ratoon__store_recover(ratoon_store *s, ratoon_id executor, ratoon_error *error)
 {
-    if (ratoon_id_is_zero(executor) || ratoon_id_equal(executor, s->executor) ||
-        (s->path[0] != '\0' && !ratoon__executor_is_gone(s->path, executor))) {
-        return RATOON_OK;
-    }
-    return ratoon__recover_runs(s, s->driver, executor, error);
+    return ratoon__store_executor_is_elsewhere(s, executor)
+               ? ratoon__recover_runs(s, s->driver, executor, error)
+               : RATOON_OK;
 }

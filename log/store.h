@@ -57,7 +57,9 @@ typedef struct ratoon__foreign_commit {
  * lineages may have been appended nevertheless. */
 ratoon_status ratoon__store_append_foreign(ratoon_store *s, const ratoon__foreign_commit *commits,
                                            size_t count, ratoon_error *error);
-/* L08 for the runs of an executor, if it is gone: not a live one of this store. */
+/* Whether it is no live executor of this store: gone, or one that was never here. */
+bool ratoon__store_executor_is_elsewhere(const ratoon_store *s, ratoon_id executor);
+/* L08 for the runs of an executor that is. */
 ratoon_status ratoon__store_recover(ratoon_store *s, ratoon_id executor, ratoon_error *error);
 /* A new id, as runs and commits get them. */
 ratoon_id ratoon__store_new_id(ratoon_store *s);

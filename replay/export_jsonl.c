@@ -123,7 +123,7 @@ static void write_commit(jsonl *j, const ratoon__commit *commit, const void *dat
     char *events = NULL;
     json_t *list = events_of(j, commit);
     if (list != NULL) {
-        events = json_dumps(list, JSON_COMPACT | JSON_PRESERVE_ORDER);
+        events = json_dumps(list, ratoon__json_dump_flags(list));
     }
     ratoon__digest_format(&j->digest, hex);
     if (events == NULL) {

@@ -5,7 +5,38 @@
 #include <string.h>
 #include <time.h>
 
-#define DUMP_FLAGS (JSON_COMPACT | JSON_PRESERVE_ORDER)
+enum { DIGITS_MIN = 15, DIGITS_MAX = 17 }; /* of a double: what any has, what tells all apart */
+
+/* How many digits give every real in there back. */
+static int digits_of(const json_t *value, int digits)
+{
+    if (json_is_real(value)) {
+        char text[40];
+        for (; digits < DIGITS_MAX; digits++) {
+            snprintf(text, sizeof text, "%.*g", digits, json_real_value(value));
+            const double back = strtod(text, NULL);
+            if (!(back < json_real_value(value) || back > json_real_value(value))) {
+                break;
+            }
+        }
+    }
+    const char *key;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)value, key, member)
+    {
+        digits = digits_of(member, digits);
+    }
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        digits = digits_of(json_array_get(value, i), digits);
+    }
+    return digits;
+}
+
+size_t ratoon__json_dump_flags(const json_t *value)
+{
+    return JSON_COMPACT | JSON_PRESERVE_ORDER |
+           JSON_REAL_PRECISION((size_t)digits_of(value, DIGITS_MIN));
+}
 
 json_t *ratoon__json_id(ratoon_id id)
 {
@@ -138,7 +169,7 @@ json_t *ratoon__json_overrides(const ratoon_pipeline *p, const ratoon__override 
 
 ratoon_status ratoon__json_finish(json_t *doc, ratoon_buffer *out, ratoon_error *error)
 {
-    char *text = doc != NULL ? json_dumps(doc, DUMP_FLAGS) : NULL;
+    char *text = doc != NULL ? json_dumps(doc, ratoon__json_dump_flags(doc)) : NULL;
     json_decref(doc);
     if (text == NULL) {
         return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory making a document");
@@ -149,7 +180,7 @@ ratoon_status ratoon__json_finish(json_t *doc, ratoon_buffer *out, ratoon_error 
 
 ratoon_status ratoon__json_line(json_t *doc, ratoon__buf *out)
 {
-    char *text = doc != NULL ? json_dumps(doc, DUMP_FLAGS) : NULL;
+    char *text = doc != NULL ? json_dumps(doc, ratoon__json_dump_flags(doc)) : NULL;
     json_decref(doc);
     if (text == NULL) {
         return RATOON_ERR_NO_MEMORY;

@@ -33,6 +33,9 @@ json_t *ratoon__json_actions(ratoon_store *s, const ratoon__lineage *l, const ra
  * name stages; may be NULL. */
 json_t *ratoon__json_event(const ratoon__commit *commit, size_t i, const ratoon_pipeline *pipeline);
 
+/* How documents are dumped: compact, and reals with as few digits (15 to 17) as give all of them
+ * back: 0.1 as 0.1. */
+size_t ratoon__json_dump_flags(const json_t *value);
 /* One line of compact JSON; consumes doc. NO_MEMORY where doc is NULL. */
 ratoon_status ratoon__json_finish(json_t *doc, ratoon_buffer *out, ratoon_error *error);
 /* Appends the document and a newline to a buffer; consumes doc. */

@@ -8,6 +8,8 @@
 #include "log/codec.h"
 #include "replay/json.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -255,11 +257,9 @@ static json_t *json_depth(const ratoon__stats_pipeline *p)
     json_t *doc = json_object();
     for (uint32_t i = 0; i <= RATOON_DEPTH_MAX; i++) {
         if (p->depth[i] > 0) {
-            ratoon__buf name = {0};
-            ratoon__buf_format(&name, "%u", i);
-            json_object_set_new(doc, name.failed ? "" : name.data,
-                                json_integer((json_int_t)p->depth[i]));
-            ratoon__buf_free(&name);
+            char name[12];
+            snprintf(name, sizeof name, "%" PRIu32, i);
+            json_object_set_new(doc, name, json_integer((json_int_t)p->depth[i]));
         }
     }
     return doc;

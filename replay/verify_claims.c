@@ -69,7 +69,7 @@ typedef struct claims_walk {
     size_t seen;
     ratoon_status status;
     ratoon_error *error;
-    size_t named;
+    size_t named, explained;
 } claims_walk;
 
 static ratoon_status no_memory(claims_walk *w)
@@ -234,7 +234,18 @@ static ratoon_status walk_stored(claims_walk *w)
     return status != RATOON_OK ? status : w->status;
 }
 
-static void name_missing(claims_walk *w, ratoon_id lineage, const ratoon__claim *c)
+/* An import leaves a running run without its scope, which another may hold: its executor is
+ * elsewhere. Until it is suspended (L08), nobody relies on that name. */
+static bool is_to_be_suspended(const claims_walk *w, const ratoon__lineage *l,
+                               const ratoon__claim *c)
+{
+    const ratoon__run *r = ratoon__lineage_run(l, c->run);
+    return strncmp(c->name, "scope:", strlen("scope:")) == 0 && r != NULL &&
+           (r->status == RATOON_RUN_RUNNING || r->status == RATOON_RUN_CANCELLING) &&
+           ratoon__store_executor_is_elsewhere(w->report->store, r->executor);
+}
+
+static void name_missing(claims_walk *w, const ratoon__lineage *l, const ratoon__claim *c)
 {
     ratoon_id holder = {{0}};
     ratoon_error why = {0};
@@ -242,13 +253,17 @@ static void name_missing(claims_walk *w, ratoon_id lineage, const ratoon__claim 
     if (ratoon__report_unseen(w->report, status, &why)) {
         return;
     }
-    if (status == RATOON_ERR_NOT_FOUND) {
-        ratoon__problem(w->report, lineage, 0, "derived",
+    const bool differs =
+        status == RATOON_ERR_NOT_FOUND || (status == RATOON_OK && !ratoon_id_equal(holder, c->run));
+    if (differs && is_to_be_suspended(w, l, c)) {
+        w->explained++;
+    } else if (status == RATOON_ERR_NOT_FOUND) {
+        ratoon__problem(w->report, l->id, 0, "derived",
                         "run %I holds the name %s in the log; in the index nobody does", &c->run,
                         c->name);
         w->named++;
-    } else if (status == RATOON_OK && !ratoon_id_equal(holder, c->run)) {
-        ratoon__problem(w->report, lineage, 0, "derived",
+    } else if (differs) {
+        ratoon__problem(w->report, l->id, 0, "derived",
                         "run %I holds the name %s in the log; in the index run %I does", &c->run,
                         c->name, &holder);
         w->named++;
@@ -268,7 +283,7 @@ static bool name_lineage(void *ctx, ratoon_id id, uint64_t number, const ratoon_
         (void)no_memory(w);
     }
     for (size_t i = 0; i < count; i++) {
-        name_missing(w, id, &claims[i]);
+        name_missing(w, l, &claims[i]);
     }
     ratoon__arena_free(&arena);
     ratoon__lineage_unref(l);
@@ -286,7 +301,7 @@ static ratoon_status name_claims(claims_walk *w, const ratoon__sum *seen)
         w->naming = true;
         status = walk_stored(w);
     }
-    if (status == RATOON_OK && w->named == 0 && w->report->broken == 0 &&
+    if (status == RATOON_OK && w->named + w->explained == 0 && w->report->broken == 0 &&
         !ratoon__sum_equal(&w->known, seen)) {
         ratoon__problem(w->report, (ratoon_id){{0}}, 0, "derived",
                         "the index holds %U names of runs and the log %U, or they differ", stored,

@@ -40,6 +40,23 @@ class Family(PipelineTest):
         self.refused("NOT_FOUND", "show", "@subject:nobody", code=3)
         self.refused("NOT_FOUND", "show", "zzzz", code=3)
 
+    def test_numbers_are_printed_as_they_were_given(self):
+        self.pipeline(
+            "pipeline: p\n"
+            "params: {rate: {type: number, default: 0.1}, fine: {type: number, default: 0.5}}\n"
+            "stages:\n"
+            "  - {name: a, run: [sh, -c, 'printf \"{\\\"k\\\": [0.3,1.5]}\" >$RATOON_OUTPUT']}\n"
+        )
+        run = self.run_json("run", "p.yaml", "--param", "rate=0.6")["id"]
+        self.run_ratoon("show", run, "--json").expect_stdout('"rate":0.6}')
+        self.run_ratoon("show", run).expect_stdout("rate = 0.6")
+        self.run_ratoon("state", run, "--json").expect_stdout("[0.3,1.5]")
+        # What needs all digits keeps them.
+        exact = "0.12345678901234566"
+        run = self.run_json("run", "p.yaml", "--param", "rate=" + exact)["id"]
+        self.run_ratoon("show", run, "--json").expect_stdout(f'"rate":{exact}}}')
+        self.run_ratoon("show", run).expect_stdout(f"rate = {exact}")
+
     def test_a_subject_without_a_name_names_no_run(self):
         self.pipeline(CHAIN)
         self.run_ratoon("run", "p.yaml").expect_exit(0)

@@ -2,6 +2,8 @@
 #include "tools/ratoon/doc.h"
 #include "tools/ratoon/text.h"
 
+#include "replay/json.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +17,7 @@ void doc_print(const ratoon_buffer *document)
 
 void doc_print_json(const json_t *document)
 {
-    json_dumpf(document, stdout, JSON_COMPACT);
+    json_dumpf(document, stdout, ratoon__json_dump_flags(document));
     fputc('\n', stdout);
 }
 
@@ -89,18 +91,7 @@ char *doc_text(const json_t *value)
     if (json_is_string(value)) {
         return text_copy(json_string_value(value));
     }
-    if (json_is_real(value)) {
-        char shortest[32];
-        for (int digits = 15; digits <= 17; digits++) {
-            snprintf(shortest, sizeof shortest, "%.*g", digits, json_real_value(value));
-            if (!(strtod(shortest, NULL) < json_real_value(value) ||
-                  strtod(shortest, NULL) > json_real_value(value))) {
-                break;
-            }
-        }
-        return text_copy(shortest);
-    }
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = json_dumps(value, ratoon__json_dump_flags(value) | JSON_ENCODE_ANY);
     return text != NULL ? text : text_copy("?");
 }
 
