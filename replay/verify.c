@@ -116,7 +116,7 @@ static json_t *seal_described(const ratoon_verify_options *o, const ratoon__seal
 
 static ratoon_status verify_all(ratoon__report *r, ratoon_id only, ratoon_error *error)
 {
-    ratoon__seen seen = {{0}, {0}, {0}};
+    ratoon__seen seen = {0};
     ratoon_status status = ratoon__verify_chains(r, only, &seen, error);
     if (status == RATOON_OK && ratoon_id_is_zero(only)) {
         status = ratoon__verify_feed(r, &seen.feed, error);
@@ -127,7 +127,7 @@ static ratoon_status verify_all(ratoon__report *r, ratoon_id only, ratoon_error 
             status = ratoon__verify_rows(r, &seen.rows, error);
         }
         if (status == RATOON_OK) {
-            status = ratoon__verify_claims(r, &seen.claims, error);
+            status = ratoon__verify_claims(r, seen.claims, error);
         }
         ratoon_error why = {0};
         const ratoon_status secret =
