@@ -139,7 +139,8 @@ ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
         size_t key_size;
         size_t size;
         const char *key = rocksdb_iter_key(it, &key_size);
-        if (one_lineage && memcmp(key, lineage.bytes, sizeof lineage.bytes) != 0) {
+        if (one_lineage && (key_size < sizeof lineage.bytes ||
+                            memcmp(key, lineage.bytes, sizeof lineage.bytes) != 0)) {
             break;
         }
         const char *value = rocksdb_iter_value(it, &size);

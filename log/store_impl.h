@@ -43,7 +43,7 @@ typedef struct ratoon__past_kept {
     uint64_t head, events; /* the lineage's */
     uint64_t upto;         /* no snapshot was found behind it, up to this commit */
     uint64_t used;         /* clock, for LRU */
-    size_t size;           /* about what it would take up as a snapshot */
+    size_t size;           /* of the snapshot and the commits that it was made of, if any */
     ratoon__lineage *lineage;
 } ratoon__past_kept;
 

@@ -257,15 +257,16 @@ static void file_check(ratoon__report *r, const ratoon__commit *c, const char *p
     const int reason = errno;
     close(fd);
     ratoon_digest found = {{0}};
-    bool good = stream != NULL && ratoon__sha256_end(stream, &found) == RATOON_OK && got == 0;
-    if (got < 0 && is_unseen(r, path, reason)) {
+    const ratoon_status status =
+        stream != NULL ? ratoon__sha256_end(stream, &found) : RATOON_ERR_NO_MEMORY;
+    if ((got < 0 && is_unseen(r, path, reason)) || ratoon__report_unseen(r, status, NULL)) {
         return;
     }
     if ((uint64_t)st.st_size != size) {
         ratoon__problem(r, c->lineage, c->number, "file",
                         "captured output %s has %U bytes and had %U", path, (uint64_t)st.st_size,
                         size);
-    } else if (!good || !ratoon__digest_equal(&found, expected)) {
+    } else if (got < 0 || status != RATOON_OK || !ratoon__digest_equal(&found, expected)) {
         ratoon__problem(r, c->lineage, c->number, "file", "captured output %s has changed", path);
     }
 }
