@@ -248,6 +248,12 @@ static ratoon_status link_value_get(ratoon__driver *d, const ratoon_digest *dige
     return status != RATOON_OK ? status : disk->ops->value_get(disk, digest, out, error);
 }
 
+static ratoon_status link_heads(ratoon__driver *d, ratoon_id after, uint64_t before,
+                                ratoon__head_fn fn, void *ctx, ratoon_error *error)
+{
+    CALL(heads, after, before, fn, ctx);
+}
+
 static ratoon_status link_values(ratoon__driver *d, ratoon__digest_fn fn, void *ctx,
                                  ratoon_error *error)
 {
@@ -460,6 +466,7 @@ static const ratoon__driver_ops link_ops = {
     .name = "simulated",
     .append = link_append,
     .head = link_head,
+    .heads = link_heads,
     .read = link_read,
     .tail = link_tail,
     .end = link_end,
