@@ -38,6 +38,23 @@ bool ratoon__report_unseen(ratoon__report *r, ratoon_status status, const ratoon
     return unseen;
 }
 
+ratoon__lineage *ratoon__verify_fold(ratoon__report *r, ratoon_id id, ratoon_status *status,
+                                     ratoon_error *error)
+{
+    ratoon__lineage *l = ratoon__lineage_new(id);
+    ratoon_error why = {0};
+    if (l == NULL) {
+        *status = ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+        return NULL;
+    }
+    const ratoon_status folded = ratoon__store_fold_from(r->store, &l, 0, &why);
+    if (ratoon__report_unseen(r, folded, &why) || folded != RATOON_OK) {
+        ratoon__lineage_unref(l);
+        return NULL;
+    }
+    return l;
+}
+
 /* ---- with a seal (Q02) ---- */
 
 static bool signed_by(const ratoon__seal *s, const ratoon__public_key *key)

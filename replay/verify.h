@@ -67,6 +67,10 @@ ratoon_status ratoon__verify_claims(ratoon__report *r, const ratoon__sum seen[RA
                                     ratoon_error *error);
 void ratoon__verify_capture(ratoon__report *r, const ratoon__commit *commit,
                             const ratoon__event *event, const char *stage);
+/* The lineage as the log alone has it. NULL: it can't be folded, which has been reported, or is
+ * gone; or *status says why, and is not touched otherwise. */
+ratoon__lineage *ratoon__verify_fold(ratoon__report *r, ratoon_id id, ratoon_status *status,
+                                     ratoon_error *error);
 /* Whether the run's captured output up to that commit stayed where it was imported from. */
 bool ratoon__capture_elsewhere(const char *store, ratoon_id run, uint64_t commit);
 void ratoon__capture_mark_elsewhere(const char *store, ratoon_id run, uint64_t commit);

@@ -89,24 +89,6 @@ static ratoon_status no_memory(claims_walk *w)
     return w->status = ratoon__fail(w->error, RATOON_ERR_NO_MEMORY, "out of memory");
 }
 
-/* The lineage as the log alone has it. NULL: it can't be folded, which has been reported, or is
- * gone; or w->status says why. */
-static ratoon__lineage *fold(claims_walk *w, ratoon_id id)
-{
-    ratoon__lineage *l = ratoon__lineage_new(id);
-    if (l == NULL) {
-        (void)no_memory(w);
-        return NULL;
-    }
-    ratoon_error why = {0};
-    const ratoon_status status = ratoon__store_fold_from(w->report->store, &l, 0, &why);
-    if (ratoon__report_unseen(w->report, status, &why) || status != RATOON_OK) {
-        ratoon__lineage_unref(l);
-        return NULL;
-    }
-    return l;
-}
-
 /* Whether the run, or its lineage, holds the name. */
 static bool is_held(claims_walk *w, const char *name, ratoon_id holder)
 {
@@ -120,7 +102,8 @@ static bool is_held(claims_walk *w, const char *name, ratoon_id holder)
     if (ratoon__report_unseen(w->report, status, &why)) {
         return true;
     }
-    ratoon__lineage *l = fold(w, status == RATOON_OK ? root : holder);
+    ratoon__lineage *l =
+        ratoon__verify_fold(w->report, status == RATOON_OK ? root : holder, &w->status, w->error);
     if (l == NULL) {
         return w->status != RATOON_OK || w->report->broken > 0;
     }
@@ -291,7 +274,7 @@ static bool name_lineage(void *ctx, ratoon_id id, uint64_t number, const ratoon_
     size_t count = 0;
     (void)number;
     (void)digest;
-    ratoon__lineage *l = fold(w, id);
+    ratoon__lineage *l = ratoon__verify_fold(w->report, id, &w->status, w->error);
     if (l != NULL && held(l, &arena, &claims, &count) != RATOON_OK) {
         (void)no_memory(w);
     }

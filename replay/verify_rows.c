@@ -249,18 +249,11 @@ static void name_run(naming *n, const ratoon__run *r)
 static bool name_lineage(void *ctx, ratoon_id lineage, uint64_t number, const ratoon_digest *digest)
 {
     naming *n = ctx;
-    ratoon__lineage *l = ratoon__lineage_new(lineage);
     (void)number;
     (void)digest;
-    if (l == NULL) {
-        n->status = ratoon__fail(n->error, RATOON_ERR_NO_MEMORY, "out of memory");
-        return false;
-    }
-    /* From the log alone. What can't be folded has been reported. */
-    ratoon_error why = {0};
-    const ratoon_status status = ratoon__store_fold_from(n->report->store, &l, 0, &why);
-    if (!ratoon__report_unseen(n->report, status, &why) && status == RATOON_OK && !l->deleted) {
-        for (uint32_t i = 0; i < l->runs_count && n->status == RATOON_OK; i++) {
+    ratoon__lineage *l = ratoon__verify_fold(n->report, lineage, &n->status, n->error);
+    for (uint32_t i = 0; l != NULL && !l->deleted && i < l->runs_count; i++) {
+        if (n->status == RATOON_OK) {
             name_run(n, l->runs[i]);
         }
     }
