@@ -80,6 +80,16 @@ static void peer_op_do(void *ctx, unsigned client, uint64_t i)
     w->peer->put(w->handle, client, &r);
 }
 
+/* The i-th of each client: one batch. */
+static void batch_op_do(void *ctx, unsigned client, uint64_t i)
+{
+    const work *w = ctx;
+    (void)client;
+    for (unsigned c = 0; c < w->p->clients; c++) {
+        peer_op_do(ctx, c, i);
+    }
+}
+
 static void lanes_make(work *w, const ratoon_pipeline *chain)
 {
     uint64_t total = warm_of(w->p) + w->p->count;
@@ -163,6 +173,9 @@ static void measure_peer(const bench_options *o, work *w, const bench_peer *peer
     if (mode == NULL) {
         return; /* has none like it */
     }
+    if (sync && peer == (w->p->clients > 1 ? &bench_rocksdb_digested : &bench_rocksdb_batched)) {
+        return; /* the floor of one client, and that of many */
+    }
     if (peer->absent != NULL || (peer == &bench_postgres && o->pg == NULL)) {
         return; /* said once, at the start */
     }
@@ -174,8 +187,13 @@ static void measure_peer(const bench_options *o, work *w, const bench_peer *peer
     }
     w->peer = peer;
     w->handle = peer->open(o, dir, w->p->clients, sync, false);
-    bench_timing t = bench_clients(w->p->clients, warm_of(w->p), count - warm_of(w->p),
-                                   o->seconds_max, peer_op_do, w);
+    bench_timing t =
+        bench_clients(peer->batches ? 1 : w->p->clients, warm_of(w->p), count - warm_of(w->p),
+                      o->seconds_max, peer->batches ? batch_op_do : peer_op_do, w);
+    if (peer->batches) {
+        t.done *= w->p->clients;
+        t.rate *= w->p->clients;
+    }
     peer->close(w->handle);
     sample(o, w, peer->name, mode, peer->version(), repeat, &t);
 }

@@ -51,11 +51,19 @@ def _goals(goals):
     rows = []
     for g in goals:
         if g["ratio"] is None:
-            rows.append([g["name"], g["figure"], "-", g["goal"], "not measured"])
+            rows.append([g["name"], g["figure"], "-", g["goal"], _possible(g), "not measured"])
         else:
             ratio = f"{g['min']:.3g} / **{g['ratio']:.3g}** / {g['max']:.3g}"
-            rows.append([g["name"], g["figure"], ratio, g["goal"], "met" if g["met"] else "**not met**"])
-    return _table(["goal", "measured (medians)", "ratio: min / median / max", "at least", ""], rows)
+            rows.append([g["name"], g["figure"], ratio, g["goal"], _possible(g),
+                         "met" if g["met"] else "**not met**"])
+    return _table(["goal", "measured (medians)", "ratio: min / median / max", "at least",
+                   "possible here", ""], rows)
+
+
+def _possible(goal):
+    if goal.get("possible") is None:
+        return ""
+    return f"{goal['possible']:.3g} ({goal['possible_by']})"
 
 
 def _part(title, figures):

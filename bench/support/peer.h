@@ -21,6 +21,8 @@ typedef struct bench_peer {
     const char *how; /* what it does for one commit, for the report */
     /* Durability it is opened with; NULL: this peer has no such mode. */
     const char *sync_mode, *none_mode;
+    bool
+        batches; /* one thread gives it a commit of each client in turn, which it writes together */
     const char *(*version)(void);
     /* An empty store for so many clients, or with `reopen` one that was closed. `dir` exists. */
     void *(*open)(const bench_options *o, const char *dir, unsigned clients, bool sync,
@@ -33,7 +35,8 @@ typedef struct bench_peer {
 } bench_peer;
 
 extern const bench_peer bench_rocksdb;          /* one put */
-extern const bench_peer bench_rocksdb_digested; /* likewise, after a digest; without sync only */
+extern const bench_peer bench_rocksdb_digested; /* likewise, after a digest */
+extern const bench_peer bench_rocksdb_batched;  /* of all clients in one batch; with sync only */
 extern const bench_peer bench_rocksdb3;         /* three, as a plain event store would */
 extern const bench_peer bench_sqlite;
 extern const bench_peer bench_lmdb;
