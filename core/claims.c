@@ -1,6 +1,9 @@
 /* Claims that go with a commit: names that are unique across lineages (R09, R10). */
 #include "core/decide_internal.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 typedef struct claiming {
     const ratoon__lineage *before, *after;
     ratoon__arena *arena;
@@ -105,6 +108,74 @@ static bool all_consumed(claiming *c, const ratoon__lineage *l, bool take)
     return true;
 }
 
+/* ---- names of consumers that come and go ---- */
+
+static const ratoon__stage *stage_in(const ratoon__lineage *l, ratoon_id run, uint32_t stage)
+{
+    const ratoon__run *r = run_in(l, run);
+    return r == NULL || stage >= r->stages_count ? NULL : ratoon__run_stage_at(r, stage);
+}
+
+/* A stage that is started again, and whose attempt before used results: that is forgotten now. */
+static bool forgets_use(const ratoon__lineage *before, const ratoon__event *e)
+{
+    const ratoon__stage *s = e->type == RATOON__EVENT_STAGE_STARTED
+                                 ? stage_in(before, e->run, e->u.stage_started.stage)
+                                 : NULL;
+    return s != NULL && s->consumed != NULL && s->consumed->count > 0;
+}
+
+typedef struct roots { /* whose results a lineage uses, sorted */
+    ratoon_id *items;
+    size_t count;
+} roots;
+
+static int compare_roots(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(ratoon_id));
+}
+
+static bool uses(const roots *r, ratoon_id root)
+{
+    return r->count > 0 &&
+           bsearch(&root, r->items, r->count, sizeof *r->items, compare_roots) != NULL;
+}
+
+static bool roots_used(const ratoon__lineage *l, ratoon__arena *arena, roots *out)
+{
+    const size_t most = consumed_count(l);
+    *out = (roots){.items = ratoon__arena_alloc(arena, most * sizeof *out->items)};
+    for (uint32_t i = 0; most > 0 && out->items != NULL && i < l->runs_count; i++) {
+        for (uint32_t k = 0; k < l->runs[i]->stages_count; k++) {
+            const ratoon__runs *consumed = ratoon__run_stage_at(l->runs[i], k)->consumed;
+            for (uint32_t n = 0; consumed != NULL && n < consumed->count; n++) {
+                out->items[out->count++] = consumed->ids[2 * n + 1];
+            }
+        }
+    }
+    if (out->count > 1) {
+        qsort(out->items, out->count, sizeof *out->items, compare_roots);
+    }
+    return out->items != NULL;
+}
+
+/* Gives back what `before` used and nothing in the lineage uses any more. */
+static bool release_unused(claiming *c, const ratoon__lineage *before, const roots *now)
+{
+    roots was;
+    if (!roots_used(before, c->arena, &was)) {
+        return false;
+    }
+    for (size_t i = 0; i < was.count; i++) {
+        const bool again = i > 0 && ratoon_id_equal(was.items[i - 1], was.items[i]);
+        if (!again && !uses(now, was.items[i]) &&
+            !add_consumed(c, was.items[i], before->id, false)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Room for all names of a lineage: a key and a scope a run, and what was consumed. */
 static size_t most_of(const ratoon__lineage *l)
 {
@@ -138,6 +209,22 @@ ratoon_status ratoon__claims_now(const ratoon__lineage *l, ratoon__arena *arena,
     return RATOON_OK;
 }
 
+ratoon_status ratoon__claims_since(const ratoon__lineage *before, const ratoon__lineage *l,
+                                   ratoon__arena *arena, ratoon__claim **out, size_t *out_count)
+{
+    claiming c = {.arena = arena};
+    roots now;
+    const size_t most = most_of(l) + consumed_count(before);
+    c.claims = ratoon__arena_alloc(arena, most * sizeof *c.claims);
+    if (c.claims == NULL || !roots_used(l, arena, &now) ||
+        (before != NULL && !release_unused(&c, before, &now)) || !all_now(&c, l)) {
+        return RATOON_ERR_NO_MEMORY;
+    }
+    *out = c.claims;
+    *out_count = c.count;
+    return RATOON_OK;
+}
+
 /* A deleted lineage gives back all its names (R20). */
 static bool release_all(claiming *c)
 {
@@ -156,11 +243,15 @@ static bool release_all(claiming *c)
     return done;
 }
 
-bool ratoon__events_quiet(const ratoon__event *events, size_t count)
+bool ratoon__events_quiet(const ratoon__lineage *before, const ratoon__event *events, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         switch (events[i].type) {
         case RATOON__EVENT_STAGE_STARTED:
+            if (forgets_use(before, &events[i])) {
+                return false;
+            }
+            break;
         case RATOON__EVENT_STAGE_ENDED:
         case RATOON__EVENT_STAGE_RETURNED:
         case RATOON__EVENT_STAGE_PROGRESS:
@@ -174,17 +265,35 @@ bool ratoon__events_quiet(const ratoon__event *events, size_t count)
     return true;
 }
 
+/* Names of consumers that the events take or give back. What one event takes another may give back
+ * at once, where a stage is started again in the same commit: what `after` uses counts. */
+static bool consumers(claiming *c, const ratoon__event *events, size_t count, bool given_back)
+{
+    roots now;
+    bool done = roots_used(c->after, c->arena, &now);
+    for (size_t i = 0; done && i < count; i++) {
+        if (events[i].type == RATOON__EVENT_STAGE_CONSUMED &&
+            uses(&now, events[i].u.consumed.root)) {
+            done = add_consumed(c, events[i].u.consumed.root, c->after->id, true);
+        }
+    }
+    return done && (!given_back || release_unused(c, c->before, &now));
+}
+
 ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lineage *after,
                                 const ratoon__event *events, size_t count, ratoon__arena *arena,
                                 ratoon__claim **out, size_t *out_count)
 {
     claiming c = {.before = before, .after = after, .arena = arena};
     bool done = true;
-    bool deleted = false;
+    bool deleted = false, consumed = false, given_back = false;
     for (size_t i = 0; i < count; i++) {
         deleted = deleted || events[i].type == RATOON__EVENT_LINEAGE_DELETED;
+        consumed = consumed || events[i].type == RATOON__EVENT_STAGE_CONSUMED;
+        given_back = given_back || forgets_use(before, &events[i]);
     }
-    const size_t most = 2 * count + (deleted ? most_of(before) : 0);
+    const size_t most =
+        2 * count + (deleted ? most_of(before) : 0) + (given_back ? consumed_count(before) : 0);
     c.claims = ratoon__arena_alloc(arena, most * sizeof *c.claims);
     if (c.claims == NULL) {
         return RATOON_ERR_NO_MEMORY;
@@ -194,9 +303,10 @@ ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lin
     for (size_t i = 0; done && i < count; i++) {
         if (events[i].type == RATOON__EVENT_RUN_CREATED && events[i].u.created.key != NULL) {
             done = add(&c, "key", events[i].u.created.key, events[i].run, true);
-        } else if (events[i].type == RATOON__EVENT_STAGE_CONSUMED) {
-            done = add_consumed(&c, events[i].u.consumed.root, after->id, true);
         }
+    }
+    if (done && (consumed || given_back)) {
+        done = consumers(&c, events, count, given_back);
     }
     if (!done) {
         return RATOON_ERR_NO_MEMORY;

@@ -177,15 +177,16 @@ bool ratoon__decision_has_failure(const ratoon__decision *d);
 
 /* ---- claims: names that are unique across lineages ---- */
 typedef struct ratoon__claim {
-    const char *name; /* "scope:NAME" or "key:KEY" */
+    const char *name; /* "scope:NAME", "key:KEY" or "consumed:ROOT:CONSUMER" */
     ratoon_id run;    /* that takes or releases it */
     bool take;        /* else release, if this run holds it */
 } ratoon__claim;
 /* Whether events are of stages and items alone, and so change no claim and nothing that a run is
- * listed by. */
-bool ratoon__events_quiet(const ratoon__event *events, size_t count);
+ * listed by. before: what they follow. */
+bool ratoon__events_quiet(const ratoon__lineage *before, const ratoon__event *events, size_t count);
 /* Claims that go with a commit: scopes taken and released as runs become active or cease to be,
- * keys taken by created runs. before may be NULL. In the arena. */
+ * keys taken by created runs, consumers' names as stages use results of other lineages, and start
+ * again without (R22). before may be NULL. In the arena. */
 ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lineage *after,
                                 const ratoon__event *events, size_t count, ratoon__arena *arena,
                                 ratoon__claim **out, size_t *out_count);
@@ -195,6 +196,10 @@ ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lin
  * found as their consumer (R22). Not taken (take: false): scopes of runs that are not active. */
 ratoon_status ratoon__claims_now(const ratoon__lineage *l, ratoon__arena *arena,
                                  ratoon__claim **out, size_t *out_count);
+/* The same, and released (take: false) whatever of consumers' names it had in `before`, an earlier
+ * version of it, and has no more. before may be NULL. */
+ratoon_status ratoon__claims_since(const ratoon__lineage *before, const ratoon__lineage *l,
+                                   ratoon__arena *arena, ratoon__claim **out, size_t *out_count);
 
 /* ---- what can be done now (A03) ---- */
 typedef struct ratoon__actions { /* why_not: "" where available; in the arena */

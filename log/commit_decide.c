@@ -155,7 +155,7 @@ static ratoon_status commit_build(ratoon__commit_group *g, ratoon__commit_slot *
         return status;
     }
     slot_append(g, at, &made, ratoon__decision_has_failure(d));
-    if (!ratoon__decision_folds_later(d)) {
+    if (!ratoon__decision_folds_later(before, d)) {
         status = commit_effects(at, before, d, &g->appends[at->append]);
     }
     if (status != RATOON_OK) {

@@ -17,9 +17,9 @@ void ratoon__facts_of(ratoon_store *s, const ratoon__lineage *before, ratoon__fa
     };
 }
 
-bool ratoon__decision_folds_later(const ratoon__decision *d)
+bool ratoon__decision_folds_later(const ratoon__lineage *before, const ratoon__decision *d)
 {
-    return d->count <= FOLDED_LATER_MAX && ratoon__events_quiet(d->events, d->count);
+    return d->count <= FOLDED_LATER_MAX && ratoon__events_quiet(before, d->events, d->count);
 }
 
 ratoon_status ratoon__commit_make(ratoon_store *s, ratoon__encoder *encoder,
@@ -91,7 +91,7 @@ void ratoon__commit_make_ahead(ratoon_store *s, ratoon__request *r)
         r->error = NULL; /* whatever goes wrong, the committer says so */
         ratoon__facts_of(s, before, &facts);
         const bool made = r->decide(r, before, &facts, &d, NULL) == RATOON_OK && d.count > 0 &&
-                          ratoon__decision_folds_later(&d) &&
+                          ratoon__decision_folds_later(before, &d) &&
                           ratoon__commit_make(s, encoder, r, before, &d, facts.now_us, true,
                                               &r->ahead) == RATOON_OK;
         r->ahead.failure = ratoon__decision_has_failure(&d);

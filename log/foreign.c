@@ -17,11 +17,12 @@ uint64_t ratoon__store_value_max(const ratoon_store *s)
 /* Names the lineage's runs have now, but for the scope of one that is running: its executor is
  * elsewhere, so it is about to be suspended (L08). Scopes that an earlier import took are given
  * back first, so that another run may take them. */
-static ratoon_status claims_of(const ratoon__lineage *l, ratoon__arena *arena, ratoon__append *a)
+static ratoon_status claims_of(const ratoon__lineage *before, const ratoon__lineage *l,
+                               ratoon__arena *arena, ratoon__append *a)
 {
     ratoon__claim *now = NULL;
     size_t count = 0, kept = 0;
-    const ratoon_status status = ratoon__claims_now(l, arena, &now, &count);
+    const ratoon_status status = ratoon__claims_since(before, l, arena, &now, &count);
     ratoon__claim *claims = ratoon__arena_alloc(arena, count * sizeof *claims);
     if (status != RATOON_OK || claims == NULL) {
         return RATOON_ERR_NO_MEMORY;
@@ -70,7 +71,7 @@ static ratoon_status append_of(const ratoon__foreign_commit *in, ratoon__arena *
         return RATOON_OK;
     }
     const ratoon_status status = rows_of(in->after, arena, out);
-    return status == RATOON_OK ? claims_of(in->after, arena, out) : status;
+    return status == RATOON_OK ? claims_of(in->before, in->after, arena, out) : status;
 }
 
 static ratoon_status refused(const ratoon__append *a, ratoon_error *error)

@@ -1,5 +1,6 @@
 /* What a process that becomes the owner makes up for: derived rows that a crash left behind, and
  * runs whose executor is gone (L08). */
+#include "log/codec.h"
 #include "log/points.h"
 #include "log/store_impl.h"
 
@@ -23,32 +24,44 @@ ratoon__run_row ratoon__row_of(const ratoon__run *r)
 
 /* ---- derived rows ---- */
 
+typedef struct place {
+    ratoon_id id;
+    uint64_t restart; /* of a lineage: the first commit that started a stage again; 0: none */
+} place;
+
 typedef struct ids {
-    ratoon_id *items;
+    place *items;
     size_t count, capacity;
 } ids;
 
-static bool ids_add(ids *list, ratoon_id id)
+static void place_merge(place *p, uint64_t restart)
 {
-    if (list->count > 0 && ratoon_id_equal(list->items[list->count - 1], id)) {
+    p->restart = p->restart == 0 || (restart != 0 && restart < p->restart) ? restart : p->restart;
+}
+
+static bool ids_add(ids *list, ratoon_id id, uint64_t restart)
+{
+    if (list->count > 0 && ratoon_id_equal(list->items[list->count - 1].id, id)) {
+        place_merge(&list->items[list->count - 1], restart);
         return true;
     }
     if (list->count == list->capacity) {
         size_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
-        ratoon_id *items = realloc(list->items, capacity * sizeof *items);
+        place *items = realloc(list->items, capacity * sizeof *items);
         if (items == NULL) {
             return false;
         }
         list->items = items;
         list->capacity = capacity;
     }
-    list->items[list->count++] = id;
+    list->items[list->count++] = (place){id, restart};
     return true;
 }
 
 static int compare_ids(const void *a, const void *b)
 {
-    return memcmp(a, b, sizeof(ratoon_id));
+    const place *x = a, *y = b;
+    return memcmp(&x->id, &y->id, sizeof x->id);
 }
 
 static void ids_unique(ids *list)
@@ -58,7 +71,9 @@ static void ids_unique(ids *list)
         qsort(list->items, list->count, sizeof *list->items, compare_ids);
     }
     for (size_t i = 0; i < list->count; i++) {
-        if (n == 0 || !ratoon_id_equal(list->items[n - 1], list->items[i])) {
+        if (n > 0 && ratoon_id_equal(list->items[n - 1].id, list->items[i].id)) {
+            place_merge(&list->items[n - 1], list->items[i].restart);
+        } else {
             list->items[n++] = list->items[i];
         }
     }
@@ -71,36 +86,70 @@ typedef struct touched {
     bool failed;
 } touched;
 
+/* Whether the commit starts a stage again: only that makes a lineage forget whose results it used.
+ * One that can't be read may have. */
+static bool starts_again(const void *data, size_t size)
+{
+    ratoon__arena arena = {0};
+    ratoon__commit c;
+    bool found = ratoon__commit_decode(data, size, &arena, &c, NULL) != RATOON_OK;
+    for (size_t i = 0; !found && i < c.events_count; i++) {
+        found = c.events[i].type == RATOON__EVENT_STAGE_STARTED &&
+                c.events[i].u.stage_started.attempt > 1;
+    }
+    ratoon__arena_free(&arena);
+    return found;
+}
+
 static bool note_lineage(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
                          const void *data, size_t size)
 {
     touched *t = ctx;
-    (void)number;
-    (void)data;
-    (void)size;
     t->last = position;
-    t->failed = !ids_add(&t->lineages, lineage);
+    t->failed = !ids_add(&t->lineages, lineage, starts_again(data, size) ? number : 0);
     return !t->failed;
+}
+
+/* The lineage right before a commit: names that it gave back since may still be in the index. Where
+ * that part of the log can't be read they stay there, which is no reason not to open. */
+static ratoon_status load_before(ratoon_store *s, ratoon__driver *d, const place *p,
+                                 ratoon__lineage **out, ratoon_error *error)
+{
+    size_t size = 0;
+    ratoon_status status =
+        ratoon__projection_from_snapshot(s, d, p->id, p->restart - 1, out, &size, error);
+    if (status == RATOON_OK) {
+        status = ratoon__fold_range(s, d, out, p->restart - 1, error);
+    }
+    if (status != RATOON_OK) {
+        ratoon__lineage_unref(*out);
+        *out = NULL;
+    }
+    return status == RATOON_ERR_DAMAGED ? RATOON_OK : status;
 }
 
 /* Rows and claims of one lineage as they are now: every run's row, every key, whose results it
  * consumed (R22), and the scope of each run, taken where it is active and released where not (a
  * release counts only for its holder, so the order of lineages doesn't matter). */
-static ratoon_status put_lineage(ratoon_store *s, ratoon__driver *d, ratoon_id root,
+static ratoon_status put_lineage(ratoon_store *s, ratoon__driver *d, const place *p,
                                  uint64_t position, ratoon_error *error)
 {
-    ratoon__lineage *l = NULL;
-    ratoon_status status = ratoon__projection_load(s, d, root, true, &l, error);
+    ratoon__lineage *l = NULL, *before = NULL;
+    ratoon_status status = ratoon__projection_load(s, d, p->id, true, &l, error);
     if (status == RATOON_ERR_NOT_FOUND) {
         return RATOON_OK; /* deleted since */
     }
+    if (status == RATOON_OK && p->restart > 1 && !l->deleted) {
+        status = load_before(s, d, p, &before, error);
+    }
     if (status != RATOON_OK) {
+        ratoon__lineage_unref(l);
         return status;
     }
     ratoon__arena arena = {0};
     ratoon__claim *claims = NULL;
     size_t n = 0;
-    status = ratoon__claims_now(l, &arena, &claims, &n);
+    status = ratoon__claims_since(before, l, &arena, &claims, &n);
     ratoon__run_row *rows = ratoon__arena_alloc(&arena, l->runs_count * sizeof *rows);
     for (uint32_t i = 0; rows != NULL && i < l->runs_count; i++) {
         rows[i] = ratoon__row_of(l->runs[i]);
@@ -110,6 +159,7 @@ static ratoon_status put_lineage(ratoon_store *s, ratoon__driver *d, ratoon_id r
                  ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory")
                  : ratoon__rocksdb_put_derived(d, rows, l->runs_count, claims, n, position, error);
     ratoon__arena_free(&arena);
+    ratoon__lineage_unref(before);
     ratoon__lineage_unref(l);
     return status;
 }
@@ -138,7 +188,7 @@ static ratoon_status catch_up(ratoon_store *s, ratoon__driver *d, ratoon_error *
     for (size_t i = 0; status == RATOON_OK && i < t.lineages.count; i++) {
         /* Only the last one makes the position true: a crash here starts over. */
         uint64_t position = i + 1 == t.lineages.count ? end - 1 : from;
-        status = put_lineage(s, d, t.lineages.items[i], position, error);
+        status = put_lineage(s, d, &t.lineages.items[i], position, error);
         ratoon__at(RATOON__POINT_RECOVER_ROWS);
     }
     free(t.lineages.items);
@@ -175,7 +225,7 @@ static bool note_run(void *ctx, const ratoon__run_row *row)
                       ? !ratoon_id_equal(row->executor, f->store->executor) &&
                             is_gone(f->store, row->executor)
                       : ratoon_id_equal(row->executor, f->executor);
-    f->failed = wanted && !ids_add(&f->runs, row->run);
+    f->failed = wanted && !ids_add(&f->runs, row->run, 0);
     return !f->failed;
 }
 
@@ -246,7 +296,7 @@ ratoon_status ratoon__recover_runs(ratoon_store *s, ratoon__driver *d, ratoon_id
         status = list_status(s, d, RATOON_RUN_CANCELLING, &f, error);
     }
     for (size_t i = 0; status == RATOON_OK && i < f.runs.count; i++) {
-        status = recover_one(s, d, f.runs.items[i], executor, error);
+        status = recover_one(s, d, f.runs.items[i].id, executor, error);
         ratoon__at(RATOON__POINT_RECOVER_RUN);
     }
     free(f.runs.items);

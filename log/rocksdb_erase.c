@@ -44,6 +44,19 @@ static ratoon_status batch_row(ratoon__rocks *r, ratoon_id run, ratoon__buf *key
     return key->failed ? ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory") : RATOON_OK;
 }
 
+static ratoon_status batch_name(ratoon__rocks *r, const char *name, ratoon__buf *key,
+                                ratoon_error *error)
+{
+    key->size = 0;
+    ratoon__buf_add(key, "c", 1);
+    ratoon__buf_str(key, name);
+    if (key->failed) {
+        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
+    }
+    rocksdb_writebatch_delete_cf(r->batch, r->family[RATOON__FAMILY_DERIVED], key->data, key->size);
+    return RATOON_OK;
+}
+
 static ratoon_status batch_claim(ratoon__rocks *r, const ratoon__claim *claim, ratoon__buf *key,
                                  ratoon_error *error)
 {
@@ -52,14 +65,7 @@ static ratoon_status batch_claim(ratoon__rocks *r, const ratoon__claim *claim, r
     if (status != RATOON_OK || claim->take || !ratoon_id_equal(holder, claim->run)) {
         return status;
     }
-    key->size = 0;
-    ratoon__buf_add(key, "c", 1);
-    ratoon__buf_str(key, claim->name);
-    if (key->failed) {
-        return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
-    }
-    rocksdb_writebatch_delete_cf(r->batch, r->family[RATOON__FAMILY_DERIVED], key->data, key->size);
-    return RATOON_OK;
+    return batch_name(r, claim->name, key, error);
 }
 
 static void batch_range(ratoon__rocks *r, int family, const void *from, size_t from_size,
@@ -94,6 +100,13 @@ ratoon_status ratoon__rocks_stage_erase(ratoon__rocks *r, const ratoon__append *
     }
     for (size_t i = 0; status == RATOON_OK && i < a->claims_count; i++) {
         status = batch_claim(r, &a->claims[i], &key, error);
+    }
+    /* Likewise what it gave back earlier in this very group. */
+    for (const ratoon__pending_claim *c = r->group.staged.claims; status == RATOON_OK && c != NULL;
+         c = c->next) {
+        if (ratoon_id_is_zero(c->holder)) {
+            status = batch_name(r, c->name, &key, error);
+        }
     }
     ratoon__at(RATOON__POINT_DELETE_STAGED);
     ratoon__buf_free(&key);

@@ -47,9 +47,10 @@ typedef struct ratoon__foreign_commit {
     size_t size;
     const ratoon__stored_value *values;
     size_t values_count;
-    /* With the last commit of a lineage: its projection. Rows and claims of the lineage go in with
-     * that commit only, so that nobody takes its runs for interrupted ones before it is whole. */
-    const ratoon__lineage *after;
+    /* With the last commit of a lineage: its projection, and the one before the first that is
+     * appended. Rows and claims of the lineage go in with that commit only, so that nobody takes
+     * its runs for interrupted ones before it is whole. */
+    const ratoon__lineage *before, *after;
     size_t lineage_size; /* bytes of all its commits that are appended */
 } ratoon__foreign_commit;
 /* Appends commits, already checked against what is there, in one batch. A commit that can't follow

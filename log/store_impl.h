@@ -188,7 +188,7 @@ uint32_t ratoon__commit_waiting(const ratoon_store *s);
 /* ---- commit_make.c ---- */
 void ratoon__facts_of(ratoon_store *s, const ratoon__lineage *before, ratoon__facts *facts);
 /* Whether what was decided may be folded in after it is acknowledged (commit_decide.c). */
-bool ratoon__decision_folds_later(const ratoon__decision *d);
+bool ratoon__decision_folds_later(const ratoon__lineage *before, const ratoon__decision *d);
 /* Encodes a decision as the commit after `before`. keep: its bytes live in the request's arena,
  * else they are the encoder's until its next use. */
 ratoon_status ratoon__commit_make(ratoon_store *s, ratoon__encoder *encoder,

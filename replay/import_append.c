@@ -19,6 +19,7 @@ typedef struct group {
     size_t count, capacity, bytes, values;
     void **loaded;
     size_t loaded_count, loaded_capacity;
+    ratoon__lineage *before;  /* what is there already */
     ratoon__lineage *lineage; /* folded so far */
     size_t lineage_bytes;
     struct captured {
@@ -33,6 +34,7 @@ typedef struct group {
 static void group_clear(group *g)
 {
     for (size_t i = 0; i < g->count; i++) {
+        ratoon__lineage_unref((ratoon__lineage *)(uintptr_t)g->items[i].before);
         ratoon__lineage_unref((ratoon__lineage *)(uintptr_t)g->items[i].after);
         ratoon__commit_release(&g->commits[i]);
     }
@@ -213,6 +215,9 @@ static ratoon_status lineage_begin(group *g, const ratoon__import_commit *c)
                               "lineage %I changed while it was being imported", &c->lineage);
         ratoon__hint(im->error, "import again: what is there already is skipped");
     }
+    if (status == RATOON_OK) {
+        g->before = ratoon__lineage_ref(g->lineage);
+    }
     return status;
 }
 
@@ -262,9 +267,10 @@ static ratoon_status group_add(group *g, const ratoon__import_commit *c)
     }
     if (values.status == RATOON_OK && c->last) {
         values.status = note_executors(g, g->lineage);
+        item->before = g->before;
         item->after = g->lineage;
         item->lineage_size = g->lineage_bytes;
-        g->lineage = NULL;
+        g->before = g->lineage = NULL;
     }
     return values.status;
 }
@@ -290,6 +296,7 @@ ratoon_status ratoon__import_append(ratoon__import *im)
         status = ratoon__store_recover(im->store, g.executors[i], im->error);
     }
     group_clear(&g);
+    ratoon__lineage_unref(g.before);
     ratoon__lineage_unref(g.lineage);
     free(g.items);
     free(g.commits);

@@ -144,7 +144,7 @@ static ratoon_status verify_all(ratoon__report *r, ratoon_id only, ratoon_error 
             status = ratoon__verify_rows(r, &seen.rows, error);
         }
         if (status == RATOON_OK) {
-            status = ratoon__verify_claims(r, seen.claims, error);
+            status = ratoon__verify_claims(r, &seen.claims, error);
         }
         ratoon_error why = {0};
         const ratoon_status secret =

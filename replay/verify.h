@@ -48,12 +48,9 @@ void ratoon__problem(ratoon__report *r, ratoon_id lineage, uint64_t commit, cons
  * status can't be IO. */
 bool ratoon__report_unseen(ratoon__report *r, ratoon_status status, const ratoon_error *why);
 
-/* Names: who uses whose results (R22), and all others. */
-enum { RATOON__NAMES_USED, RATOON__NAMES_HELD, RATOON__NAMES };
-
 /* What the log says that the feed, the rows of runs and the names they hold must be. */
 typedef struct ratoon__seen {
-    ratoon__sum feed, rows, claims[RATOON__NAMES];
+    ratoon__sum feed, rows, claims;
 } ratoon__seen;
 
 /* verify_chain.c: walks commits; adds what it saw to the sums. */
@@ -63,7 +60,7 @@ ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__s
 ratoon_status ratoon__verify_feed(ratoon__report *r, const ratoon__sum *seen, ratoon_error *error);
 ratoon_status ratoon__verify_values(ratoon__report *r, ratoon_error *error);
 ratoon_status ratoon__verify_rows(ratoon__report *r, const ratoon__sum *seen, ratoon_error *error);
-ratoon_status ratoon__verify_claims(ratoon__report *r, const ratoon__sum seen[RATOON__NAMES],
+ratoon_status ratoon__verify_claims(ratoon__report *r, const ratoon__sum *seen,
                                     ratoon_error *error);
 void ratoon__verify_capture(ratoon__report *r, const ratoon__commit *commit,
                             const ratoon__event *event, const char *stage);
@@ -77,8 +74,8 @@ void ratoon__capture_mark_elsewhere(const char *store, ratoon_id run, uint64_t c
 void ratoon__sum_feed(const ratoon__report *r, ratoon__sum *s, uint64_t position, ratoon_id lineage,
                       uint64_t number);
 /* Adds the names that the lineage holds; memory in the arena. NO_MEMORY. */
-ratoon_status ratoon__sum_claims(const ratoon__report *r, ratoon__sum s[RATOON__NAMES],
-                                 const ratoon__lineage *l, ratoon__arena *arena);
+ratoon_status ratoon__sum_claims(const ratoon__report *r, ratoon__sum *s, const ratoon__lineage *l,
+                                 ratoon__arena *arena);
 void ratoon__sum_row(const ratoon__report *r, ratoon__sum *s, const ratoon__run_row *row);
 
 /* verify_events.c: values and captured output that a commit names, as the projection has its runs.

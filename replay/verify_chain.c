@@ -89,7 +89,7 @@ static void lineage_end(walk *w)
             ratoon__sum_row(w->report, &w->seen->rows, &row);
         }
         const ratoon_status status =
-            ratoon__sum_claims(w->report, w->seen->claims, w->lineage, &w->arena);
+            ratoon__sum_claims(w->report, &w->seen->claims, w->lineage, &w->arena);
         w->status = w->status != RATOON_OK ? w->status : status;
     }
     ratoon__lineage_unref(w->lineage);

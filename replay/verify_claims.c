@@ -8,25 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_used(const char *name)
-{
-    return strncmp(name, "consumed:", strlen("consumed:")) == 0;
-}
-
-static int kind_of(const char *name)
-{
-    return is_used(name) ? RATOON__NAMES_USED : RATOON__NAMES_HELD;
-}
-
-static void sum_claim(const ratoon__report *r, ratoon__sum s[RATOON__NAMES], const char *name,
-                      ratoon_id holder)
+static void sum_claim(const ratoon__report *r, ratoon__sum *s, const char *name, ratoon_id holder)
 {
     uint8_t bytes[32];
     ratoon__sum text = {0};
     ratoon__sum_add(&text, &r->key, name, strlen(name));
     memcpy(bytes, &text, 16);
     memcpy(bytes + 16, holder.bytes, 16);
-    ratoon__sum_add(&s[kind_of(name)], &r->key, bytes, sizeof bytes);
+    ratoon__sum_add(s, &r->key, bytes, sizeof bytes);
 }
 
 static int by_name(const void *a, const void *b)
@@ -55,8 +44,8 @@ static ratoon_status held(const ratoon__lineage *l, ratoon__arena *arena, ratoon
     return status;
 }
 
-ratoon_status ratoon__sum_claims(const ratoon__report *r, ratoon__sum s[RATOON__NAMES],
-                                 const ratoon__lineage *l, ratoon__arena *arena)
+ratoon_status ratoon__sum_claims(const ratoon__report *r, ratoon__sum *s, const ratoon__lineage *l,
+                                 ratoon__arena *arena)
 {
     ratoon__claim *claims = NULL;
     size_t count = 0;
@@ -72,11 +61,10 @@ ratoon_status ratoon__sum_claims(const ratoon__report *r, ratoon__sum s[RATOON__
 typedef struct claims_walk {
     ratoon__report *report;
     ratoon__driver *driver;
-    ratoon__sum sum[RATOON__NAMES];
-    ratoon__sum known[RATOON__NAMES]; /* of those that are in the log, while naming */
-    bool naming;                      /* else summing */
-    bool differs[RATOON__NAMES];      /* then only these are looked at */
-    ratoon__arena page;               /* what was stored, copied: nothing can be asked for */
+    ratoon__sum sum;
+    ratoon__sum known;  /* of those that are in the log, while naming */
+    bool naming;        /* else summing */
+    ratoon__arena page; /* what was stored, copied: nothing can be asked for */
     ratoon__claim stored[RATOON__CLAIMS_PAGE]; /* …while the driver shows it */
     size_t seen;
     ratoon_status status;
@@ -118,63 +106,6 @@ static bool is_held(claims_walk *w, const char *name, ratoon_id holder)
     return found || w->status != RATOON_OK;
 }
 
-/* ---- left over ----
- * Who consumed a result (R22) stays a name when a later attempt of its stage consumes another one,
- * and even once the consumer was deleted: it says whom to ask, not what is true. Built anew from
- * the log, the index has no such name. */
-
-typedef struct left_over {
-    ratoon_store *store;
-    const char *name;
-    char holder[RATOON_ID_TEXT];
-    bool found;
-    ratoon_status status;
-    ratoon_error *error;
-} left_over;
-
-static bool look_for_use(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
-                         const void *data, size_t size)
-{
-    left_over *o = ctx;
-    ratoon__arena arena = {0};
-    ratoon__commit c;
-    (void)position;
-    (void)lineage;
-    (void)number;
-    o->status = ratoon__store_decode(o->store, data, size, &arena, &c, o->error);
-    for (size_t i = 0; o->status == RATOON_OK && !o->found && i < c.events_count; i++) {
-        const ratoon__event *e = &c.events[i];
-        if (e->type == RATOON__EVENT_STAGE_CONSUMED) {
-            char root[RATOON_ID_TEXT], name[2 * RATOON_ID_TEXT + 16];
-            ratoon_id_format(e->u.consumed.root, root);
-            (void)snprintf(name, sizeof name, "consumed:%s:%s", root, o->holder);
-            o->found = strcmp(name, o->name) == 0;
-        } else {
-            o->found = e->type == RATOON__EVENT_LINEAGE_DELETED;
-        }
-    }
-    if (o->status == RATOON_OK) {
-        ratoon__commit_release(&c);
-    }
-    ratoon__arena_free(&arena);
-    return o->status == RATOON_OK && !o->found;
-}
-
-static bool is_left_over(claims_walk *w, const char *name, ratoon_id holder)
-{
-    ratoon_error why = {0};
-    left_over o = {.store = w->report->store, .name = name, .error = &why};
-    ratoon_id_format(holder, o.holder);
-    const size_t size = strlen(name), id_size = strlen(o.holder);
-    if (!is_used(name) || size < id_size || strcmp(name + size - id_size, o.holder) != 0) {
-        return false;
-    }
-    const ratoon_status status =
-        w->driver->ops->read(w->driver, holder, 1, true, false, look_for_use, &o, &why);
-    return ratoon__report_unseen(w->report, status, &why) ||
-           ratoon__report_unseen(w->report, o.status, &why) || o.found;
-}
-
 /* ---- what is stored ---- */
 
 static bool stored_claim(void *ctx, const char *name, ratoon_id holder)
@@ -195,12 +126,10 @@ static bool stored_claim(void *ctx, const char *name, ratoon_id holder)
 static void look_at(claims_walk *w, const ratoon__claim *c)
 {
     if (!w->naming) {
-        sum_claim(w->report, w->sum, c->name, c->run);
-    } else if (!w->differs[kind_of(c->name)]) {
-        return; /* each would take a folding */
+        sum_claim(w->report, &w->sum, c->name, c->run);
     } else if (is_held(w, c->name, c->run)) {
-        sum_claim(w->report, w->known, c->name, c->run);
-    } else if (!is_left_over(w, c->name, c->run)) {
+        sum_claim(w->report, &w->known, c->name, c->run);
+    } else {
         ratoon__problem(w->report, c->run, 0, "derived",
                         "the index says that run %I holds the name %s; in the log it does not",
                         &c->run, c->name);
@@ -279,16 +208,14 @@ static bool name_lineage(void *ctx, ratoon_id id, uint64_t number, const ratoon_
         (void)no_memory(w);
     }
     for (size_t i = 0; i < count; i++) {
-        if (w->differs[kind_of(claims[i].name)]) {
-            name_missing(w, l, &claims[i]);
-        }
+        name_missing(w, l, &claims[i]);
     }
     ratoon__arena_free(&arena);
     ratoon__lineage_unref(l);
     return w->status == RATOON_OK;
 }
 
-static ratoon_status name_claims(claims_walk *w, const ratoon__sum seen[RATOON__NAMES])
+static ratoon_status name_claims(claims_walk *w, const ratoon__sum *seen)
 {
     ratoon_error why = {0};
     ratoon_status status = w->driver->ops->heads(w->driver, (ratoon_id){{0}}, w->report->feed_end,
@@ -298,19 +225,16 @@ static ratoon_status name_claims(claims_walk *w, const ratoon__sum seen[RATOON__
         w->naming = true;
         status = walk_stored(w);
     }
-    for (int k = 0; k < RATOON__NAMES; k++) {
-        if (status == RATOON_OK && w->named + w->explained == 0 && w->report->broken == 0 &&
-            w->differs[k] && !ratoon__sum_equal(&w->known[k], &seen[k])) {
-            ratoon__problem(w->report, (ratoon_id){{0}}, 0, "derived",
-                            "the index holds %U names of runs and the log %U, or they differ",
-                            w->sum[k].count, seen[k].count);
-        }
+    if (status == RATOON_OK && w->named + w->explained == 0 && w->report->broken == 0 &&
+        !ratoon__sum_equal(&w->known, seen)) {
+        ratoon__problem(w->report, (ratoon_id){{0}}, 0, "derived",
+                        "the index holds %U names of runs and the log %U, or they differ",
+                        w->sum.count, seen->count);
     }
     return w->status != RATOON_OK ? w->status : status;
 }
 
-ratoon_status ratoon__verify_claims(ratoon__report *r, const ratoon__sum seen[RATOON__NAMES],
-                                    ratoon_error *error)
+ratoon_status ratoon__verify_claims(ratoon__report *r, const ratoon__sum *seen, ratoon_error *error)
 {
     claims_walk *w = calloc(1, sizeof *w);
     uint64_t end = 0;
@@ -324,12 +248,8 @@ ratoon_status ratoon__verify_claims(ratoon__report *r, const ratoon__sum seen[RA
     if (status == RATOON_OK) {
         status = w->driver->ops->end(w->driver, &end, error);
     }
-    for (int k = 0; k < RATOON__NAMES; k++) {
-        w->differs[k] = !ratoon__sum_equal(&w->sum[k], &seen[k]);
-    }
     /* Others may write while this reads; names are compared only where nobody did. */
-    if (status == RATOON_OK && end == r->feed_end &&
-        (w->differs[RATOON__NAMES_USED] || w->differs[RATOON__NAMES_HELD])) {
+    if (status == RATOON_OK && end == r->feed_end && !ratoon__sum_equal(&w->sum, seen)) {
         status = name_claims(w, seen);
     }
     ratoon__arena_free(&w->page);
