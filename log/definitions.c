@@ -72,12 +72,11 @@ ratoon_status ratoon__store_definition(ratoon_store *s, const ratoon_digest *dig
 ratoon_status ratoon__decode(ratoon_store *s, ratoon__driver *d, const void *data, size_t size,
                              ratoon__arena *arena, ratoon__commit *out, ratoon_error *error)
 {
-    ratoon__commit commit;
-    ratoon_status status = ratoon__commit_decode(data, size, arena, &commit, error);
-    for (size_t i = 0; status == RATOON_OK && i < commit.events_count; i++) {
+    ratoon_status status = ratoon__commit_decode(data, size, arena, out, error);
+    for (size_t i = 0; status == RATOON_OK && i < out->events_count; i++) {
         /* The events were made by the decoder in our arena; only their definitions are filled in.
          */
-        ratoon__event *e = (ratoon__event *)(uintptr_t)&commit.events[i];
+        ratoon__event *e = (ratoon__event *)(uintptr_t)&out->events[i];
         ratoon_pipeline *p = NULL;
         if (e->type == RATOON__EVENT_RUN_CREATED) {
             status = ratoon__definition_load(s, d, &e->u.created.pipeline_digest, &p, error);
@@ -87,12 +86,9 @@ ratoon_status ratoon__decode(ratoon_store *s, ratoon__driver *d, const void *dat
             e->u.pipeline_changed.pipeline = p;
         }
         if (status != RATOON_OK) {
-            commit.events_count = i; /* release what was resolved before */
-            ratoon__commit_release(&commit);
+            out->events_count = i; /* release what was resolved before */
+            ratoon__commit_release(out);
         }
-    }
-    if (status == RATOON_OK) {
-        *out = commit;
     }
     return status;
 }

@@ -55,6 +55,7 @@ static void close_rest(ratoon__rocks *r)
     rocksdb_writebatch_destroy(r->batch);
     rocksdb_writebatch_destroy(r->derived_batch);
     rocksdb_readoptions_destroy(r->get_options);
+    rocksdb_readoptions_destroy(r->run_options);
     rocksdb_readoptions_destroy(r->scan_options);
     rocksdb_readoptions_destroy(r->verify_options);
     rocksdb_writeoptions_destroy(r->write_sync);

@@ -106,6 +106,7 @@ typedef struct ratoon__rocks {
     rocksdb_column_family_handle_t *family[RATOON__FAMILIES];
     ratoon__rocks_listener *listener;
     rocksdb_readoptions_t *get_options;    /* look-ups, and seeks within one lineage */
+    rocksdb_readoptions_t *run_options;    /* walks within one lineage, whose end the reader sees */
     rocksdb_readoptions_t *scan_options;   /* in the order of all keys */
     rocksdb_readoptions_t *verify_options; /* the same, past the cache, with checksums */
     rocksdb_writeoptions_t *write_sync, *write_plain;

@@ -286,6 +286,8 @@ static ratoon__rocks *new_driver(const char *path, const ratoon__driver_options 
     ratoon__pending_list_init(&r->group.staged);
     r->get_options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_prefix_same_as_start(r->get_options, 1);
+    /* Asked to stop where the prefix does, RocksDB would compare it for each entry. */
+    r->run_options = rocksdb_readoptions_create();
     r->scan_options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_total_order_seek(r->scan_options, 1);
     r->verify_options = rocksdb_readoptions_create();

@@ -27,7 +27,8 @@ ratoon_status ratoon__store_value(ratoon_store *s, const ratoon__value *value, r
 ratoon_status ratoon__store_bytes(ratoon_store *s, const ratoon__value_ref *value,
                                   ratoon_buffer *out, ratoon_error *error);
 /* Decodes a commit and resolves the definitions of runs it creates (references in the arena's
- * owner: release with ratoon__commit_release before freeing the arena). */
+ * owner: release with ratoon__commit_release before freeing the arena). Nothing is in `out` where
+ * it fails. */
 ratoon_status ratoon__store_decode(ratoon_store *s, const void *data, size_t size,
                                    ratoon__arena *arena, ratoon__commit *out, ratoon_error *error);
 void ratoon__commit_release(ratoon__commit *commit);
