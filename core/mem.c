@@ -13,6 +13,7 @@ enum {
 typedef struct ratoon__arena_block {
     struct ratoon__arena_block *next;
     size_t size, used;
+    bool lent; /* not the arena's to free */
     max_align_t data[];
 } arena_block;
 
@@ -20,10 +21,23 @@ static arena_block *block_new(size_t size)
 {
     arena_block *block = malloc(sizeof *block + size);
     if (block != NULL) {
-        block->size = size;
-        block->used = 0;
+        *block = (arena_block){.size = size};
     }
     return block;
+}
+
+void ratoon__arena_lend(ratoon__arena *a, void *room, size_t size)
+{
+    arena_block *block = room;
+    *block = (arena_block){.size = size - sizeof *block, .lent = true, .next = a->first};
+    a->first = block;
+}
+
+static void block_free(arena_block *block)
+{
+    if (!block->lent) {
+        free(block);
+    }
 }
 
 /* A block that `size` bytes fit into; a large request gets one of its own behind the first, which
@@ -88,7 +102,7 @@ void ratoon__arena_free(ratoon__arena *a)
     arena_block *block = a->first;
     while (block != NULL) {
         arena_block *next = block->next;
-        free(block);
+        block_free(block);
         block = next;
     }
     *a = (ratoon__arena){0};

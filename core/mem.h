@@ -20,6 +20,9 @@ typedef struct ratoon__arena {
 void *ratoon__arena_alloc(ratoon__arena *a, size_t size);
 char *ratoon__arena_strdup(ratoon__arena *a, const char *s); /* NULL for NULL */
 void *ratoon__arena_memdup(ratoon__arena *a, const void *data, size_t size);
+/* Lends it memory of `size` bytes to begin with, which need not be zeroed and lives until the arena
+ * is freed for the last time; aligned for any type. */
+void ratoon__arena_lend(ratoon__arena *a, void *room, size_t size);
 void ratoon__arena_free(ratoon__arena *a); /* and makes it empty, ready for use */
 /* Makes it empty, but keeps some memory to be used again. */
 void ratoon__arena_reset(ratoon__arena *a);

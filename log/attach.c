@@ -117,17 +117,15 @@ ratoon__route *ratoon__route_enter(ratoon__attached *a)
 {
     pthread_mutex_lock(&a->lock);
     ratoon__route *route = a->route;
-    route->users++;
+    atomic_fetch_add_explicit(&route->users, 1, memory_order_relaxed);
     pthread_mutex_unlock(&a->lock);
     return route;
 }
 
 void ratoon__route_leave(ratoon__attached *a, ratoon__route *route)
 {
-    pthread_mutex_lock(&a->lock);
-    bool last = --route->users == 0;
-    pthread_mutex_unlock(&a->lock);
-    if (last) {
+    (void)a;
+    if (atomic_fetch_sub(&route->users, 1) == 1) {
         route_close(route);
     }
 }
@@ -181,7 +179,8 @@ ratoon_status ratoon__route_renew(ratoon__attached *a, ratoon__route *lost, uint
     if (status == RATOON_OK) {
         a->route = found;
         a->lost_since_ms = 0;
-        lost->users--; /* no longer the present one; our caller is still in it */
+        atomic_fetch_sub(&lost->users,
+                         1); /* no longer the present one; our caller is still in it */
     }
     pthread_cond_broadcast(&a->switched);
     pthread_mutex_unlock(&a->lock);

@@ -5,6 +5,7 @@
 
 #include "log/attach.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct ratoon__attached;
 
@@ -14,7 +15,8 @@ typedef struct ratoon__route {
     ratoon__driver *driver;
     ratoon__server *server; /* NULL: not served */
     bool owner;
-    uint32_t users; /* calls in progress, and one while it is the present one; under lock */
+    /* Calls in progress, and one while it is the present one: so it grows under the lock only. */
+    _Atomic uint32_t users;
     struct ratoon__attached *attached;
 } ratoon__route;
 

@@ -247,10 +247,11 @@ void ratoon__commit_lead(ratoon_store *s)
     ratoon__request *list = take(q, members, &count);
     if (count > 0) {
         bool appended = false;
-        const uint64_t begin_ns = now_ns();
+        const bool syncs = s->options.durability == RATOON_DURABILITY_SYNC;
+        const uint64_t begin_ns = syncs ? now_ns() : 0;
         put_back(q,
                  ratoon__group_commit(s, s->driver, q->encoder, &q->space, list, count, &appended));
-        if (appended) {
+        if (appended && syncs) { /* nobody else gathers */
             const uint64_t took_ns = now_ns() - begin_ns;
             q->sync_ns = (q->sync_ns * (SMOOTHING - 1) + took_ns) / SMOOTHING;
         }
@@ -292,6 +293,9 @@ ratoon_status ratoon__commit_request(ratoon_store *s, ratoon__request *r)
     if (status != RATOON_OK) {
         r->after = NULL;
         return status;
+    }
+    if (r->error != NULL) {
+        r->error->code = RATOON_OK; /* whatever the caller left there */
     }
     if (r->may_make_ahead && atomic_load(&s->queue.led)) {
         ratoon__commit_make_ahead(s, r);

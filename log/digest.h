@@ -1,4 +1,4 @@
-/* SHA-256 and HMAC through OpenSSL's EVP with a fetched digest and reused contexts. Thread-safe. */
+/* SHA-256 and HMAC by OpenSSL. Thread-safe. */
 #ifndef RATOON_LOG_DIGEST_H
 #define RATOON_LOG_DIGEST_H
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { APPLY_ROOM = 2048 }; /* bytes, of what changes of a run are prepared and decided in */
+
 static ratoon_status size_check(size_t given, size_t expected, const char *what,
                                 ratoon_error *error)
 {
@@ -325,8 +327,13 @@ void ratoon__apply_free(ratoon__apply *a)
 ratoon_status ratoon_run_apply(ratoon_store *store, ratoon_id run, uint64_t epoch, ratoon_op *ops,
                                size_t ops_count, ratoon_error *error)
 {
+    /* On the stack, what most changes need costs no allocation. */
+    max_align_t prepared[APPLY_ROOM / sizeof(max_align_t)];
+    max_align_t decided[APPLY_ROOM / sizeof(max_align_t)];
     ratoon__apply a = {.prepared = {0}};
     ratoon__request r = {.error = error, .may_make_ahead = true};
+    ratoon__arena_lend(&a.prepared, prepared, sizeof prepared);
+    ratoon__arena_lend(&a.decided, decided, sizeof decided);
     ratoon_status status = ratoon__apply_prepare(store, run, epoch, ops, ops_count, &a, &r, error);
     if (status == RATOON_OK) {
         status = ratoon__commit_request(store, &r);

@@ -202,7 +202,7 @@ static ratoon_status write_flushing(ratoon__rocks *r, ratoon_error *error)
 static ratoon_status flush_locked(ratoon__rocks *r, ratoon_error *error)
 {
     pthread_mutex_lock(&r->state);
-    const bool failed = r->refusal == RATOON_ERR_READ_ONLY;
+    const bool failed = atomic_load(&r->refusal) == RATOON_ERR_READ_ONLY;
     const bool wanted = r->pending.changes > 0;
     const bool left = r->flushing.changes > 0; /* by one that ran out of memory */
     r->keeper_flush = false;

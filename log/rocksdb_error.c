@@ -47,11 +47,11 @@ ratoon_status ratoon__rocks_error(char *message, const char *what, ratoon_error 
 void ratoon__rocks_refuse(ratoon__rocks *r, ratoon_status refusal, const char *text)
 {
     pthread_mutex_lock(&r->state);
-    if (r->refusal == RATOON_OK) {
-        r->refusal = refusal;
+    if (atomic_load(&r->refusal) == RATOON_OK) {
         size_t size = strnlen(text, sizeof r->refusal_text - 1);
         memcpy(r->refusal_text, text, size);
         r->refusal_text[size] = '\0';
+        atomic_store(&r->refusal, refusal);
     }
     pthread_cond_broadcast(&r->moved);
     pthread_mutex_unlock(&r->state);
@@ -59,9 +59,7 @@ void ratoon__rocks_refuse(ratoon__rocks *r, ratoon_status refusal, const char *t
 
 ratoon_status ratoon__rocks_writable(ratoon__rocks *r, ratoon_error *error)
 {
-    pthread_mutex_lock(&r->state);
-    ratoon_status refusal = r->refusal;
-    pthread_mutex_unlock(&r->state);
+    const ratoon_status refusal = atomic_load(&r->refusal);
     if (refusal == RATOON_ERR_READ_ONLY) {
         /* The text does not change any more once it is set. */
         ratoon__fail(error, refusal, "the store %s is read-only since an error: %s", r->path,

@@ -55,6 +55,11 @@ enum {
     RATOON__HEADS_FOUND = 256,  /* a power of two */
 };
 
+/* What RocksDB counts for each thread, for whoever asks, is a fifteenth of the time that iterating
+ * takes, and counted for each key that a write is compared with. There is no way to ask for the
+ * level it had: the default is set again. */
+enum { RATOON__COUNT_NOTHING = 1, RATOON__COUNT_AS_USUAL = 2 };
+
 /* One group on its way into the log; guarded by `writer`. */
 typedef struct ratoon__group_slot {
     const void *key; /* a lineage's id or a claim's name, borrowed from the appends */
@@ -130,11 +135,11 @@ typedef struct ratoon__rocks {
     ratoon__head_found heads_found[RATOON__HEADS_FOUND]; /* by hash of the lineage */
     ratoon__pending pending;                             /* derived rows not yet written */
     ratoon__pending flushing;                            /* those being written just now */
-    uint64_t flushing_position; /* that they are true for; guarded by flush */
-    ratoon__pending written;    /* those about to be freed; guarded by flush */
-    uint64_t covered;           /* derived rows, pending ones included, are true up to here… */
-    uint64_t gap_end;           /* …where that is less than this; else up to acked */
-    ratoon_status refusal;      /* OK: appends are taken */
+    uint64_t flushing_position;    /* that they are true for; guarded by flush */
+    ratoon__pending written;       /* those about to be freed; guarded by flush */
+    uint64_t covered;              /* derived rows, pending ones included, are true up to here… */
+    uint64_t gap_end;              /* …where that is less than this; else up to acked */
+    _Atomic ratoon_status refusal; /* OK: appends are taken; written under state, after its text */
     char refusal_text[RATOON__TEXT_MAX];
     int watch_fd;
 

@@ -107,10 +107,6 @@ static const char *aligned(const char *data, size_t size, ratoon__buf *scratch)
     return memcpy(scratch->data, data, size);
 }
 
-/* What RocksDB counts for each entry and thread, for whoever asks, is a fifteenth of the time that
- * iterating takes. There is no way to ask for the level it had: the default is set again. */
-enum { COUNT_NOTHING = 1, COUNT_AS_USUAL = 2 };
-
 /* The next entry most likely lies right behind this one in its block: so it comes from memory while
  * this one is looked at. As many bytes as this one has, within reason. */
 static inline void prefetch_next(const char *value, size_t size)
@@ -129,10 +125,10 @@ ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
 {
     ratoon__rocks *r = ratoon__rocks_of(d);
     if (verify) {
-        rocksdb_set_perf_level(COUNT_NOTHING);
+        rocksdb_set_perf_level(RATOON__COUNT_NOTHING);
         const ratoon_status checked =
             ratoon__rocks_read_checked(r, lineage, from, one_lineage, fn, ctx, error);
-        rocksdb_set_perf_level(COUNT_AS_USUAL);
+        rocksdb_set_perf_level(RATOON__COUNT_AS_USUAL);
         return checked;
     }
     const rocksdb_readoptions_t *options = one_lineage ? r->run_options : r->scan_options;
@@ -143,7 +139,7 @@ ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
     bool stop = false;
     /* The boundary first: what it admits is in the iterator's view. */
     uint64_t bound = atomic_load(&r->acked);
-    rocksdb_set_perf_level(COUNT_NOTHING);
+    rocksdb_set_perf_level(RATOON__COUNT_NOTHING);
     rocksdb_iterator_t *it =
         rocksdb_create_iterator_cf(r->db, options, r->family[RATOON__FAMILY_COMMITS]);
     for (rocksdb_iter_seek(it, (const char *)start, sizeof start);
@@ -180,7 +176,7 @@ ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
         status = iterator_status(it, "can't read commits", error);
     }
     rocksdb_iter_destroy(it);
-    rocksdb_set_perf_level(COUNT_AS_USUAL);
+    rocksdb_set_perf_level(RATOON__COUNT_AS_USUAL);
     ratoon__buf_free(&scratch);
     return status;
 }
