@@ -10,7 +10,6 @@ static size_t left(const ratoon__io *io)
     return (size_t)(io->end - io->at);
 }
 
-/* Most of what a snapshot writes are numbers below 128. */
 static void write_u64(ratoon__buf *out, uint64_t rest)
 {
     if (out->capacity - out->size <= VARINT_MAX) { /* and a NUL */
@@ -28,7 +27,7 @@ static void write_u64(ratoon__buf *out, uint64_t rest)
     out->size = (size_t)(at - out->data);
 }
 
-void ratoon__io_u64(ratoon__io *io, uint64_t *value)
+void ratoon__io_number(ratoon__io *io, uint64_t *value)
 {
     size_t count = 0;
     if (ratoon__io_writing(io)) {
@@ -55,19 +54,6 @@ void ratoon__io_u64(ratoon__io *io, uint64_t *value)
     io->damaged = true;
 }
 
-void ratoon__io_u32(ratoon__io *io, uint32_t *value)
-{
-    uint64_t wide = *value;
-    ratoon__io_u64(io, &wide);
-    if (wide > UINT32_MAX) {
-        io->damaged = true;
-        wide = 0;
-    }
-    if (!ratoon__io_writing(io)) {
-        *value = (uint32_t)wide;
-    }
-}
-
 void ratoon__io_i32(ratoon__io *io, int32_t *value)
 {
     const int64_t wide = *value;
@@ -76,25 +62,6 @@ void ratoon__io_i32(ratoon__io *io, int32_t *value)
     const int64_t half = zigzag / 2;
     if (!ratoon__io_writing(io)) {
         *value = (int32_t)((zigzag & 1) != 0 ? -half - 1 : half);
-    }
-}
-
-unsigned ratoon__io_enum(ratoon__io *io, unsigned value, unsigned max)
-{
-    uint32_t number = value;
-    ratoon__io_u32(io, &number);
-    if (number > max) {
-        io->damaged = true;
-        number = 0;
-    }
-    return number;
-}
-
-void ratoon__io_bool(ratoon__io *io, bool *value)
-{
-    const bool read = ratoon__io_enum(io, *value ? 1 : 0, 1) == 1;
-    if (!ratoon__io_writing(io)) { /* others may look at what is written */
-        *value = read;
     }
 }
 

@@ -52,12 +52,50 @@ static inline bool ratoon__io_failed(const ratoon__io *io)
     return io->damaged || io->no_memory;
 }
 
-void ratoon__io_u64(ratoon__io *io, uint64_t *value);
-void ratoon__io_u32(ratoon__io *io, uint32_t *value);
+void ratoon__io_number(ratoon__io *io, uint64_t *value);
+/* Most of what a snapshot writes are numbers below 128. */
+static inline void ratoon__io_u64(ratoon__io *io, uint64_t *value)
+{
+    ratoon__buf *out = io->out;
+    if (out != NULL && *value < 0x80 && out->capacity - out->size > 1) {
+        out->data[out->size++] = (char)*value;
+        out->data[out->size] = '\0';
+        return;
+    }
+    ratoon__io_number(io, value);
+}
+static inline void ratoon__io_u32(ratoon__io *io, uint32_t *value)
+{
+    uint64_t wide = *value;
+    ratoon__io_u64(io, &wide);
+    if (wide > UINT32_MAX) {
+        io->damaged = true;
+        wide = 0;
+    }
+    if (!ratoon__io_writing(io)) {
+        *value = (uint32_t)wide;
+    }
+}
 void ratoon__io_i32(ratoon__io *io, int32_t *value);
-void ratoon__io_bool(ratoon__io *io, bool *value);
 /* value when writing; gives what was written or read, 0..max. */
-unsigned ratoon__io_enum(ratoon__io *io, unsigned value, unsigned max);
+static inline unsigned ratoon__io_enum(ratoon__io *io, unsigned value, unsigned max)
+{
+    uint32_t number = value;
+    ratoon__io_u32(io, &number);
+    if (number > max) {
+        io->damaged = true;
+        number = 0;
+    }
+    return number;
+}
+
+static inline void ratoon__io_bool(ratoon__io *io, bool *value)
+{
+    const bool read = ratoon__io_enum(io, *value ? 1 : 0, 1) == 1;
+    if (!ratoon__io_writing(io)) { /* others may look at what is written */
+        *value = read;
+    }
+}
 void ratoon__io_bytes(ratoon__io *io, void *bytes, size_t size);
 void ratoon__io_id(ratoon__io *io, ratoon_id *id);
 void ratoon__io_digest(ratoon__io *io, ratoon_digest *digest);

@@ -58,6 +58,9 @@ static void push(ratoon__commit_queue *q, ratoon__request *r)
 /* Takes over what has arrived, in its order. By whoever has the role. */
 static void collect(ratoon__commit_queue *q)
 {
+    if (atomic_load(&q->arrived) == NULL) {
+        return;
+    }
     ratoon__request *newest = atomic_exchange(&q->arrived, NULL);
     ratoon__request *oldest = NULL;
     ratoon__request **end = newest != NULL ? &newest->next : NULL;

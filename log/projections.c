@@ -254,9 +254,12 @@ static ratoon__lineage *note_commit(ratoon__cached *c, size_t commit_size)
     return ratoon__lineage_ref(c->lineage);
 }
 
-static void store_snapshot(ratoon_store *s, ratoon__driver *d, ratoon__lineage *l)
+static void store_snapshot(ratoon_store *s, ratoon__driver *d, ratoon__lineage *l,
+                           uint64_t size_before)
 {
     ratoon__buf bytes = {0};
+    ratoon__buf_reserve(&bytes,
+                        (size_t)(size_before + size_before / 2)); /* grown since, but less */
     if (ratoon__snapshot_encode(l, &bytes) == RATOON_OK) {
         /* Derived: a snapshot that could not be stored costs time later, nothing else. */
         (void)d->ops->snapshot_put(d, l->id, l->head, bytes.data, bytes.size, NULL);
@@ -277,12 +280,13 @@ void ratoon__projection_publish(ratoon_store *s, ratoon__driver *d, const ratoon
     pthread_mutex_lock(&s->cache_lock);
     ratoon__cached *c = cache_put(s, l);
     ratoon__lineage *to_store = c != NULL ? note_commit(c, commit_size) : NULL;
+    const uint64_t size_before = c != NULL ? c->snapshot_size : 0;
     pthread_mutex_unlock(&s->cache_lock);
     if (l->deleted) {
         ratoon__past_forget(s, &l->id); /* R20 */
     }
     if (to_store != NULL) {
-        store_snapshot(s, d, to_store);
+        store_snapshot(s, d, to_store, size_before);
     }
 }
 
@@ -290,6 +294,7 @@ void ratoon__projection_advance(ratoon_store *s, ratoon__driver *d, const ratoon
                                 const ratoon_digest *digest, size_t commit_size)
 {
     ratoon__lineage *to_store = NULL;
+    uint64_t size_before = 0;
     pthread_mutex_lock(&s->cache_lock);
     const size_t i = slot_of(s, commit->lineage);
     ratoon__cached *c = s->cache[i];
@@ -297,12 +302,13 @@ void ratoon__projection_advance(ratoon_store *s, ratoon__driver *d, const ratoon
         ratoon__fold_into(&c->lineage, commit, digest, NULL) == RATOON_OK) {
         c->used = ++s->cache_clock;
         to_store = note_commit(c, commit_size);
+        size_before = c->snapshot_size;
     } else if (c != NULL && (c->lineage == NULL || c->lineage->head < commit->number)) {
         slot_free(s, i); /* whoever needs it reads the log */
     }
     pthread_mutex_unlock(&s->cache_lock);
     if (to_store != NULL) {
-        store_snapshot(s, d, to_store);
+        store_snapshot(s, d, to_store, size_before);
     }
 }
 
