@@ -30,6 +30,29 @@ START_TEST(test_mem_arena_gives_zeroed_aligned_memory)
 }
 END_TEST
 
+/* Room on the stack comes first, whatever stood in it, and is neither freed nor outgrown. */
+START_TEST(test_mem_arena_begins_with_what_it_is_lent)
+{
+    max_align_t room[512 / sizeof(max_align_t)];
+    ratoon__arena a = {0};
+    for (int round = 0; round < 3; round++) {
+        memset(room, 0xa5, sizeof room);
+        ratoon__arena_lend(&a, room, sizeof room);
+        const uint8_t *first = ratoon__arena_alloc(&a, 100);
+        ck_assert(first > (uint8_t *)room && first + 100 <= (uint8_t *)room + sizeof room);
+        for (size_t i = 0; i < 100; i++) {
+            ck_assert_uint_eq(first[i], 0);
+        }
+        const uint8_t *large = ratoon__arena_alloc(&a, sizeof room);
+        ck_assert(large + sizeof room <= (uint8_t *)room || large >= (uint8_t *)room + sizeof room);
+        ratoon__arena_reset(&a);
+        ck_assert_ptr_nonnull(ratoon__arena_alloc(&a, 3 * sizeof room));
+        ck_assert(!a.failed);
+        ratoon__arena_free(&a);
+    }
+}
+END_TEST
+
 START_TEST(test_mem_format)
 {
     ratoon__buf b = {0};
@@ -194,6 +217,7 @@ static Suite *suite(void)
     Suite *all = suite_create("basics");
     TCase *basics = tcase_create("basics");
     tcase_add_test(basics, test_mem_arena_gives_zeroed_aligned_memory);
+    tcase_add_test(basics, test_mem_arena_begins_with_what_it_is_lent);
     tcase_add_test(basics, test_mem_format);
     tcase_add_test(basics, test_mem_error_message_is_cut_between_characters);
     tcase_add_test(basics, test_id_goes_through_text);
