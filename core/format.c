@@ -149,6 +149,12 @@ ratoon_status ratoon__fail(ratoon_error *error, ratoon_status code, const char *
     return code;
 }
 
+ratoon_status ratoon__no_place(const char *what, ratoon_error *error)
+{
+    return ratoon__fail(error, RATOON_ERR_USAGE, "there is no place for the result: %s is NULL",
+                        what);
+}
+
 void ratoon__hint(ratoon_error *error, const char *format, ...)
 {
     if (error == NULL) {

@@ -46,6 +46,8 @@ void ratoon__buf_free(ratoon__buf *b);
 /* Fills *error (may be NULL) with code and a formatted message, cut at its bound, clears the rest,
  * returns code: `return ratoon__fail(error, RATOON_ERR_X, "…", …);` */
 ratoon_status ratoon__fail(ratoon_error *error, ratoon_status code, const char *format, ...);
+/* USAGE: a place for a result that must be there is not. what: names of the parameters. */
+ratoon_status ratoon__no_place(const char *what, ratoon_error *error);
 /* Sets error->hint. */
 void ratoon__hint(ratoon_error *error, const char *format, ...);
 

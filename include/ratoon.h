@@ -4,6 +4,8 @@
  * comment says otherwise:
  *   - A fallible function returns ratoon_status; 0 is RATOON_OK. On failure its outputs are
  *     untouched, and *error (may be NULL) says what was found, what was expected and what to do.
+ *   - A place for a result may be NULL where the function's comment says so; any other that is NULL
+ *     is refused (USAGE) before anything is done.
  *   - `const T *` and strings that are passed in are borrowed for the call. A `T **out` or a
  *     ratoon_buffer is given to the caller, who frees it with the function its comment names.
  *     A plain pointer returned by a getter is lent until the object it came from is freed.
@@ -277,7 +279,8 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_pipeline_parse(const char *name,
 RATOON_API void ratoon_pipeline_free(ratoon_pipeline *pipeline); /* NULL is fine */
 RATOON_API const char *ratoon_pipeline_name(const ratoon_pipeline *pipeline);
 RATOON_API uint64_t ratoon_pipeline_version(const ratoon_pipeline *pipeline);
-/* SHA-256 of the canonical form: the definition as JSON with sorted keys, defaults filled in. */
+/* SHA-256 of the canonical form: the definition as JSON with sorted keys, defaults filled in; and
+ * that form. size, as count, attempts, name and secret below, may be NULL. */
 RATOON_API ratoon_digest ratoon_pipeline_digest(const ratoon_pipeline *pipeline);
 RATOON_API const char *ratoon_pipeline_canonical(const ratoon_pipeline *pipeline, size_t *size);
 RATOON_API size_t ratoon_pipeline_stage_count(const ratoon_pipeline *pipeline);
@@ -445,7 +448,7 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_retry_create(ratoon_store *store
                                                              ratoon_created *out,
                                                              ratoon_error *error);
 /* Tells what ratoon_retry_create() would do, as the JSON object of interface documents ("plan"),
- * with all refusals; appends nothing (R15). *refusals: how many. Free the buffer. */
+ * with all refusals; appends nothing (R15). *refusals (may be NULL): how many. Free the buffer. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_retry_preview(ratoon_store *store,
                                                               const ratoon_retry_options *options,
                                                               ratoon_buffer *json, size_t *refusals,
@@ -548,14 +551,15 @@ RATOON_API RATOON_MUST_USE ratoon_status ratoon_stage_fail(ratoon_store *store, 
                                                            uint32_t attempt,
                                                            const ratoon_failure *failure,
                                                            ratoon_error *error);
-/* Derives the outcome and ends the run, or suspends it where stages are left (L05, E02, R25). */
+/* Derives the outcome and ends the run, or suspends it where stages are left (L05, E02, R25).
+ * *status (may be NULL): what it has now. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_finish(ratoon_store *store, ratoon_id run,
                                                            uint64_t epoch,
                                                            ratoon_run_status *status,
                                                            ratoon_error *error);
 
 /* Asks for a run to be cancelled (E05): running -> cancelling, queued and suspended -> cancelled at
- * once. *status: what it has now. ILLEGAL_TRANSITION for a finished run. */
+ * once. *status (may be NULL): what it has now. ILLEGAL_TRANSITION for a finished run. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_run_cancel(ratoon_store *store, ratoon_id run,
                                                            const char *reason,
                                                            ratoon_run_status *status,
@@ -668,8 +672,9 @@ typedef struct ratoon_freed { /* what went besides commits */
  * of the last commit, counts, who, when), which is all that is left of it in the log and in the
  * feed; its names (keys, scope) are free again. Then values that no other lineage uses, captured
  * output and work folders go; what a crash leaves of those goes with the next deletion. whole: its
- * branches too. *out, *freed: what was deleted. As durable as the store's mode says. NOT_FOUND;
- * HAS_BRANCHES without `whole`; RUN_ACTIVE naming a run of it that is active (in error->run). */
+ * branches too. *out, *freed (either may be NULL): what was deleted. As durable as the store's mode
+ * says. NOT_FOUND; HAS_BRANCHES without `whole`; RUN_ACTIVE naming a run of it that is active (in
+ * error->run). */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_lineage_delete(ratoon_store *store, ratoon_id run,
                                                                bool whole, ratoon_deleted *out,
                                                                ratoon_freed *freed,
@@ -686,8 +691,9 @@ typedef struct ratoon_prune_options {
     }
 /* Deletes every lineage that has ended: none of its runs is active, its newest one is terminal
  * (suspended ones may be resumed), and all ended before a time. Values and files go once for all of
- * them. *out: what was deleted, the newest first; free with free(). A lineage that somebody goes on
- * with meanwhile is kept. On failure some may be deleted already; calling it again goes on. */
+ * them. *out: what was deleted, the newest first; free with free(). freed may be NULL. A lineage
+ * that somebody goes on with meanwhile is kept. On failure some may be deleted already; calling it
+ * again goes on. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_prune(ratoon_store *store,
                                                       const ratoon_prune_options *options,
                                                       ratoon_deleted **out, size_t *count,
@@ -1045,7 +1051,7 @@ typedef struct ratoon_imported {
  * already is skipped, what continues a lineage is appended; nothing is changed. Runs whose executor
  * is not here become interrupted (L08). error->line: of the input. USAGE (no such line), DAMAGED,
  * CONFLICT (another history of a lineage is here, or it was deleted), KEY_REUSED, SCOPE_BUSY, IO.
- * options may be NULL. */
+ * options and out may be NULL. */
 RATOON_API RATOON_MUST_USE ratoon_status ratoon_import(ratoon_store *store,
                                                        const ratoon_import_options *options,
                                                        ratoon_read_fn read, void *ctx,

@@ -395,6 +395,9 @@ uint32_t ratoon__async_waiting(ratoon_async *a)
 ratoon_status ratoon_async_open(ratoon_store *store, const ratoon_async_options *options,
                                 ratoon_async **out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     const ratoon_async_options defaults = RATOON_ASYNC_OPTIONS_INIT;
     ratoon_async_options o = options != NULL ? *options : defaults;
     if (o.struct_size != sizeof o) {

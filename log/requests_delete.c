@@ -180,8 +180,10 @@ ratoon_status ratoon_lineage_delete(ratoon_store *store, ratoon_id run, bool who
         status = finish(store, &left, &gone, error);
     }
     ratoon__leftovers_free(&left);
-    if (status == RATOON_OK) {
+    if (status == RATOON_OK && out != NULL) {
         *out = deleted;
+    }
+    if (status == RATOON_OK && freed != NULL) {
         *freed = gone;
     }
     return status;
@@ -292,6 +294,9 @@ ratoon_status ratoon_prune(ratoon_store *store, const ratoon_prune_options *opti
                            ratoon_deleted **out, size_t *count, ratoon_freed *freed,
                            ratoon_error *error)
 {
+    if (out == NULL || count == NULL) {
+        return ratoon__no_place("out or count", error);
+    }
     if (options->struct_size != sizeof *options) {
         return ratoon__fail(error, RATOON_ERR_USAGE,
                             "prune options have size %U; this library expects %U, set by "
@@ -324,6 +329,8 @@ ratoon_status ratoon_prune(ratoon_store *store, const ratoon_prune_options *opti
     }
     *out = deleted;
     *count = done;
-    *freed = gone;
+    if (freed != NULL) {
+        *freed = gone;
+    }
     return RATOON_OK;
 }

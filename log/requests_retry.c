@@ -221,6 +221,9 @@ static ratoon_status parentless(ratoon_store *s, const ratoon_retry_options *o,
 ratoon_status ratoon_retry_create(ratoon_store *store, const ratoon_retry_options *options,
                                   ratoon_created *out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon__arena prepared = {0};
     ratoon_created created = {0};
     bool again = true;

@@ -88,6 +88,9 @@ static ratoon_status create_prepare(ratoon_store *s, const ratoon_run_options *o
 ratoon_status ratoon_run_create(ratoon_store *store, const ratoon_run_options *options,
                                 ratoon_created *out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon_status status = size_check(options->struct_size, sizeof *options, "run options", error);
     if (status == RATOON_OK && options->pipeline == NULL) {
         status = ratoon__fail(error, RATOON_ERR_USAGE, "a run needs a pipeline");
@@ -215,6 +218,9 @@ ratoon_status ratoon_run_start(ratoon_store *store, ratoon_id run,
                                const ratoon_start_options *options, uint64_t *epoch,
                                ratoon_error *error)
 {
+    if (epoch == NULL) {
+        return ratoon__no_place("epoch", error);
+    }
     ratoon_start_options defaults = RATOON_START_OPTIONS_INIT;
     const ratoon_start_options *o = options ? options : &defaults;
     ratoon_status status = size_check(o->struct_size, sizeof *o, "start options", error);
@@ -346,6 +352,9 @@ ratoon_status ratoon_run_apply(ratoon_store *store, ratoon_id run, uint64_t epoc
 ratoon_status ratoon_stage_start(ratoon_store *store, ratoon_id run, uint64_t epoch,
                                  const char *stage, uint32_t *attempt, ratoon_error *error)
 {
+    if (attempt == NULL) {
+        return ratoon__no_place("attempt", error);
+    }
     ratoon_op op = {.kind = RATOON_OP_STAGE_START, .stage = stage};
     ratoon_status status = ratoon_run_apply(store, run, epoch, &op, 1, error);
     if (status == RATOON_OK) {
@@ -384,7 +393,7 @@ ratoon_status ratoon_run_finish(ratoon_store *store, ratoon_id run, uint64_t epo
 {
     ratoon_op op = {.kind = RATOON_OP_FINISH};
     ratoon_status status = ratoon_run_apply(store, run, epoch, &op, 1, error);
-    if (status == RATOON_OK) {
+    if (status == RATOON_OK && run_status != NULL) {
         *run_status = op.run_status_out;
     }
     return status;
@@ -436,7 +445,7 @@ ratoon_status ratoon_run_cancel(ratoon_store *store, ratoon_id run, const char *
 {
     text_context c = {.run = run, .text = reason};
     ratoon_status status = submit_text(store, &c, decide_cancel, error);
-    if (status == RATOON_OK) {
+    if (status == RATOON_OK && run_status != NULL) {
         *run_status = c.status;
     }
     return status;

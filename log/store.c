@@ -117,6 +117,9 @@ static void handle_free(ratoon_store *s)
 ratoon_status ratoon_store_open(const char *path, const ratoon_store_options *options,
                                 ratoon_store **out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon_store_options checked;
     ratoon_status status = options_check(options, &checked, error);
     if (status != RATOON_OK) {

@@ -31,6 +31,9 @@ static bool take(void *ctx, uint64_t position, ratoon_id lineage, uint64_t numbe
 ratoon_status ratoon_commit_bytes(ratoon_store *store, ratoon_id run, uint64_t number,
                                   ratoon_buffer *out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon__driver *d = ratoon__store_driver(store);
     wanted w = {.number = number};
     ratoon_id root;

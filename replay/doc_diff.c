@@ -113,6 +113,9 @@ static json_t *state_diff(const ratoon__state_view *a, const ratoon__state_view 
 ratoon_status ratoon_doc_diff(ratoon_store *store, ratoon_id old_run, ratoon_id new_run,
                               ratoon_buffer *json, ratoon_error *error)
 {
+    if (json == NULL) {
+        return ratoon__no_place("json", error);
+    }
     ratoon__lineage *la = NULL, *lb = NULL;
     const ratoon__run *a = NULL, *b = NULL;
     ratoon__arena arena = {0};

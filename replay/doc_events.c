@@ -346,6 +346,9 @@ static bool log_commit(void *ctx, uint64_t position, ratoon_id lineage, uint64_t
 ratoon_status ratoon_doc_log(ratoon_store *store, ratoon_id run, bool lineage,
                              ratoon_buffer *json_lines, ratoon_error *error)
 {
+    if (json_lines == NULL) {
+        return ratoon__no_place("json_lines", error);
+    }
     ratoon__lineage *l = NULL;
     const ratoon__run *r = NULL;
     ratoon__buf out = {0};

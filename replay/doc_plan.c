@@ -83,6 +83,9 @@ static void add_stale(json_t *refusals, const ratoon__retry_context *c)
 ratoon_status ratoon_retry_preview(ratoon_store *store, const ratoon_retry_options *options,
                                    ratoon_buffer *json, size_t *refusals, ratoon_error *error)
 {
+    if (json == NULL) {
+        return ratoon__no_place("json", error);
+    }
     ratoon__arena arena = {0};
     ratoon__retry_context c = {0};
     ratoon_status status = ratoon__retry_plan(store, options, &arena, &c, error);
@@ -106,7 +109,7 @@ ratoon_status ratoon_retry_preview(ratoon_store *store, const ratoon_retry_optio
             "max_depth", (json_int_t)plan->max_depth, "waits_for", ratoon__json_id(plan->waits_for),
             "committed_dropped", (json_int_t)plan->committed_dropped, "refusals", refused);
         status = ratoon__json_finish(doc, json, error);
-        if (status == RATOON_OK) {
+        if (status == RATOON_OK && refusals != NULL) {
             *refusals = count;
         }
     }

@@ -165,6 +165,9 @@ json_t *ratoon__json_run(ratoon_store *s, const ratoon__lineage *l, const ratoon
 ratoon_status ratoon_doc_run(ratoon_store *store, ratoon_id run, bool with_stages,
                              ratoon_buffer *json, ratoon_error *error)
 {
+    if (json == NULL) {
+        return ratoon__no_place("json", error);
+    }
     ratoon__lineage *l = NULL;
     const ratoon__run *r = NULL;
     ratoon_status status = ratoon__store_run(store, run, &l, &r, error);
@@ -180,6 +183,9 @@ ratoon_status ratoon_doc_run(ratoon_store *store, ratoon_id run, bool with_stage
 ratoon_status ratoon_doc_tree(ratoon_store *store, ratoon_id run, ratoon_buffer *json,
                               ratoon_error *error)
 {
+    if (json == NULL) {
+        return ratoon__no_place("json", error);
+    }
     ratoon__lineage *l = NULL;
     const ratoon__run *r = NULL;
     ratoon_status status = ratoon__store_run(store, run, &l, &r, error);
@@ -206,6 +212,9 @@ ratoon_status ratoon_doc_tree(ratoon_store *store, ratoon_id run, ratoon_buffer 
 ratoon_status ratoon_doc_explain(ratoon_store *store, ratoon_id run, const char *stage,
                                  ratoon_buffer *json, ratoon_error *error)
 {
+    if (json == NULL) {
+        return ratoon__no_place("json", error);
+    }
     ratoon__lineage *l = NULL;
     const ratoon__run *r = NULL;
     ratoon__arena arena = {0};

@@ -29,6 +29,9 @@ struct ratoon_feed {
 ratoon_status ratoon_feed_open(ratoon_store *store, uint64_t from, ratoon_feed **out,
                                ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon_feed *feed = calloc(1, sizeof *feed);
     if (feed == NULL) {
         return ratoon__fail(error, RATOON_ERR_NO_MEMORY, "out of memory");
@@ -41,6 +44,9 @@ ratoon_status ratoon_feed_open(ratoon_store *store, uint64_t from, ratoon_feed *
 
 ratoon_status ratoon_feed_end(ratoon_store *store, uint64_t *position, ratoon_error *error)
 {
+    if (position == NULL) {
+        return ratoon__no_place("position", error);
+    }
     ratoon__driver *d = ratoon__store_driver(store);
     return d->ops->end(d, position, error);
 }
@@ -190,6 +196,9 @@ static ratoon_status hand_out(ratoon_feed *feed, const entry *e, ratoon_feed_ite
 ratoon_status ratoon_feed_next(ratoon_feed *feed, uint32_t timeout_ms, ratoon_feed_item *out,
                                ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     for (;;) {
         ratoon_status status = read_ahead(feed, timeout_ms, error);
         if (status != RATOON_OK) {

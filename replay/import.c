@@ -214,7 +214,7 @@ ratoon_status ratoon_import(ratoon_store *store, const ratoon_import_options *op
     if (status == RATOON_OK) {
         status = ratoon__import_append(&im);
     }
-    if (status == RATOON_OK) {
+    if (status == RATOON_OK && out != NULL) {
         *out = im.result;
     }
     ratoon__import_free(&im);

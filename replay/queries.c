@@ -14,6 +14,9 @@
 ratoon_status ratoon_run_get(ratoon_store *store, ratoon_id run, ratoon_run_info *out,
                              ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon__lineage *l = NULL;
     const ratoon__run *r = NULL;
     ratoon_status status = ratoon__store_run(store, run, &l, &r, error);
@@ -52,6 +55,9 @@ ratoon_status ratoon_run_get(ratoon_store *store, ratoon_id run, ratoon_run_info
 ratoon_status ratoon_run_stage(ratoon_store *store, ratoon_id run, uint32_t stage,
                                ratoon_stage_info *out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon__lineage *l = NULL;
     const ratoon__run *r = NULL;
     ratoon_status status = ratoon__store_run(store, run, &l, &r, error);
@@ -80,6 +86,9 @@ ratoon_status ratoon_run_stage(ratoon_store *store, ratoon_id run, uint32_t stag
 ratoon_status ratoon_run_pipeline(ratoon_store *store, ratoon_id run, ratoon_pipeline **out,
                                   ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon__lineage *l = NULL;
     const ratoon__run *r = NULL;
     ratoon_status status = ratoon__store_run(store, run, &l, &r, error);
@@ -104,6 +113,9 @@ static ratoon_status buffer_of(const char *text, ratoon_buffer *out, ratoon_erro
 ratoon_status ratoon_run_base_dir(ratoon_store *store, ratoon_id run, ratoon_buffer *path,
                                   ratoon_error *error)
 {
+    if (path == NULL) {
+        return ratoon__no_place("path", error);
+    }
     ratoon__lineage *l = NULL;
     const ratoon__run *r = NULL;
     ratoon_status status = ratoon__store_run(store, run, &l, &r, error);
@@ -127,6 +139,9 @@ void ratoon_pairs_free(ratoon_pair *pairs, size_t count)
 ratoon_status ratoon_run_params(ratoon_store *store, ratoon_id run, ratoon_pair **out,
                                 size_t *count, ratoon_error *error)
 {
+    if (out == NULL || count == NULL) {
+        return ratoon__no_place("out or count", error);
+    }
     ratoon__lineage *l = NULL;
     const ratoon__run *r = NULL;
     ratoon_status status = ratoon__store_run(store, run, &l, &r, error);
@@ -237,6 +252,9 @@ static bool list_row(void *ctx, const ratoon__run_row *row)
 ratoon_status ratoon_run_list(ratoon_store *store, const ratoon_list_options *options,
                               ratoon_id **out, size_t *count, ratoon_error *error)
 {
+    if (out == NULL || count == NULL) {
+        return ratoon__no_place("out or count", error);
+    }
     ratoon_list_options defaults = RATOON_LIST_OPTIONS_INIT;
     const ratoon_list_options *o = options != NULL ? options : &defaults;
     if (o->struct_size != sizeof *o) {
@@ -290,6 +308,9 @@ static ratoon_status first_of(ratoon_store *store, ratoon_list_options *o, ratoo
 ratoon_status ratoon_find_in_flight(ratoon_store *store, const char *subject, ratoon_id *out,
                                     ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon_list_options o = RATOON_LIST_OPTIONS_INIT;
     o.subject = subject;
     o.in_flight = true;
@@ -302,6 +323,9 @@ ratoon_status ratoon_find_in_flight(ratoon_store *store, const char *subject, ra
 ratoon_status ratoon_most_recent(ratoon_store *store, const char *subject, ratoon_id *out,
                                  ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon_list_options o = RATOON_LIST_OPTIONS_INIT;
     o.subject = subject;
     ratoon_status status = first_of(store, &o, out, error);
@@ -433,6 +457,9 @@ static ratoon_status find_prefix(ratoon_store *store, const char *spec, ratoon_i
 ratoon_status ratoon_run_find(ratoon_store *store, const char *spec, ratoon_id *out,
                               ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon_status status;
     if (strcmp(spec, "@last") == 0) {
         ratoon_list_options o = RATOON_LIST_OPTIONS_INIT;

@@ -145,6 +145,9 @@ static ratoon_status files_write(const char *path, const ratoon__buf *text,
 ratoon_status ratoon_seal(ratoon_store *store, const char *path, const char *key_path,
                           ratoon_buffer *json, ratoon_error *error)
 {
+    if (json == NULL) {
+        return ratoon__no_place("json", error);
+    }
     ratoon__sign_key *key = NULL;
     ratoon__buf text = {0};
     uint8_t signature[RATOON__SIGNATURE_SIZE];

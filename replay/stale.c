@@ -159,6 +159,9 @@ static ratoon_status consumer_stale(stale_list *list, ratoon_id root, ratoon_err
 ratoon_status ratoon_stale_list(ratoon_store *store, ratoon_stale **out, size_t *count,
                                 ratoon_error *error)
 {
+    if (out == NULL || count == NULL) {
+        return ratoon__no_place("out or count", error);
+    }
     stale_list list = {.store = store};
     ratoon__driver *d = ratoon__store_driver(store);
     ratoon_status status;
@@ -226,6 +229,9 @@ static ratoon_status is_interrupted(ratoon_store *store, const ratoon_stale *sta
 ratoon_status ratoon_cascade_create(ratoon_store *store, const ratoon_stale *stale,
                                     ratoon_created *out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     bool interrupted = false;
     ratoon_status status = is_interrupted(store, stale, &interrupted, error);
     if (status != RATOON_OK) {
@@ -276,6 +282,9 @@ static json_t *refusal_of(ratoon_store *store, const ratoon_stale *stale)
 
 ratoon_status ratoon_doc_stale(ratoon_store *store, ratoon_buffer *json_lines, ratoon_error *error)
 {
+    if (json_lines == NULL) {
+        return ratoon__no_place("json_lines", error);
+    }
     ratoon_stale *items = NULL;
     size_t count = 0;
     ratoon__buf out = {0};

@@ -92,6 +92,9 @@ static ratoon_status go_to_event(ratoon_state *state, ratoon_id run, uint64_t ev
 ratoon_status ratoon_state_at(ratoon_store *store, ratoon_id run, const char *boundary,
                               ratoon_state **out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon_state *state = NULL;
     ratoon__boundary at;
     ratoon_status status = state_new(store, run, &state, error);
@@ -111,6 +114,9 @@ ratoon_status ratoon_state_at(ratoon_store *store, ratoon_id run, const char *bo
 ratoon_status ratoon_state_input(ratoon_store *store, ratoon_id run, const char *stage,
                                  ratoon_state **out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon_state *state = NULL;
     ratoon_status status = state_new(store, run, &state, error);
     if (status != RATOON_OK) {
@@ -131,6 +137,9 @@ size_t ratoon_state_count(const ratoon_state *state)
 ratoon_status ratoon_state_get(ratoon_state *state, size_t i, ratoon_state_entry *out,
                                ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     if (i >= state->view.count) {
         return ratoon__fail(error, RATOON_ERR_USAGE, "the state has %U entries; %U was asked for",
                             (uint64_t)state->view.count, (uint64_t)i);
@@ -198,6 +207,9 @@ static int compare_items(const void *a, const void *b)
 ratoon_status ratoon_stage_items(ratoon_store *store, ratoon_id run, const char *stage,
                                  ratoon_items **out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     ratoon_items *items = calloc(1, sizeof *items);
     const ratoon__run *r = NULL;
     if (items == NULL) {
@@ -239,6 +251,9 @@ size_t ratoon_items_count(const ratoon_items *items)
 
 ratoon_status ratoon_items_get(ratoon_items *items, size_t i, ratoon_item *out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon__no_place("out", error);
+    }
     if (i >= items->count) {
         return ratoon__fail(error, RATOON_ERR_USAGE, "there are %U items; %U was asked for",
                             (uint64_t)items->count, (uint64_t)i);

@@ -293,6 +293,9 @@ static json_t *json_pipeline(const ratoon__stats_pipeline *p)
 ratoon_status ratoon_doc_stats(ratoon_store *store, const char *pipeline, ratoon_buffer *json,
                                ratoon_error *error)
 {
+    if (json == NULL) {
+        return ratoon__no_place("json", error);
+    }
     static const ratoon_run_status open[] = {RATOON_RUN_QUEUED, RATOON_RUN_RUNNING,
                                              RATOON_RUN_CANCELLING, RATOON_RUN_SUSPENDED};
     collector *c = calloc(1, sizeof *c);

@@ -182,6 +182,9 @@ static json_t *document_of(ratoon__report *r, const ratoon_verify_options *o,
 ratoon_status ratoon_verify_with(ratoon_store *store, const ratoon_verify_options *options,
                                  ratoon_buffer *json, size_t *problems, ratoon_error *error)
 {
+    if (json == NULL || problems == NULL) {
+        return ratoon__no_place("json or problems", error);
+    }
     ratoon__report r = {.store = store};
     ratoon__seal seal = {0};
     ratoon__seal_check check = {.seal = &seal};

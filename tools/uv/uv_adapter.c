@@ -115,6 +115,9 @@ ratoon_status ratoon_uv_feed_start(uv_loop_t *loop, ratoon_store *store, uint64_
                                    ratoon_uv_feed_cb cb, void *data, ratoon_uv_feed **out,
                                    ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon_feed_open(store, from, NULL, error); /* which refuses it */
+    }
     ratoon_uv_feed *f = calloc(1, sizeof(*f));
     if (f == NULL) {
         return RATOON_ERR_NO_MEMORY;

@@ -55,6 +55,9 @@ static void on_answers(uv_async_t *async)
 ratoon_status ratoon_uv_queue_start(uv_loop_t *loop, ratoon_store *store, uint32_t in_flight_max,
                                     ratoon_uv_queue **out, ratoon_error *error)
 {
+    if (out == NULL) {
+        return ratoon_async_open(store, NULL, NULL, error); /* which refuses it */
+    }
     ratoon_uv_queue *q = calloc(1, sizeof *q);
     if (q == NULL) {
         return RATOON_ERR_NO_MEMORY;
