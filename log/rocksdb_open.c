@@ -5,6 +5,7 @@
 #include "log/folder.h"
 #include "log/manifest.h"
 #include "log/points.h"
+#include "log/tables.h"
 
 #include <rocksdb/c.h>
 
@@ -229,6 +230,10 @@ ratoon_status ratoon__rocks_recover(ratoon__rocks *r, bool *mended, ratoon_error
         ratoon__ballast_set(r->path, 0); /* reading the log back needs room */
     }
     *mended = false;
+    ratoon_status status = ratoon__tables_check(r->path, error);
+    if (status != RATOON_OK) {
+        return status;
+    }
     char *message = open_as_found(r);
     if (message != NULL && strncmp(message, "Corruption", 10) == 0 &&
         ratoon__manifest_mend(r->path)) {
@@ -245,7 +250,7 @@ ratoon_status ratoon__rocks_recover(ratoon__rocks *r, bool *mended, ratoon_error
     if (message == NULL) {
         return RATOON_OK;
     }
-    ratoon_status status = ratoon__rocks_error(message, "can't open the store", error);
+    status = ratoon__rocks_error(message, "can't open the store", error);
     if (status == RATOON_ERR_DAMAGED) {
         ratoon__hint(error, "restore the store from a backup; nothing was removed from it");
     }

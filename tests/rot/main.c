@@ -27,7 +27,8 @@ enum {
     HANG_S = 120,
     TEAR_BYTES = 64 << 10,
     UNNOTICED_MAX = 20,
-    BEGINNINGS_MAX = 4096
+    BEGINNINGS_MAX = 4096,
+    TABLE_END = 200,
 };
 
 typedef struct file {
@@ -367,6 +368,27 @@ static void flips(harness *h, rot_kind kind, uint64_t cases)
     end_base(h, "flipped");
 }
 
+/* Where RocksDB's checksums come last: the highest bit of each byte at the end of each table. */
+static void flip_ends(harness *h)
+{
+    if (!wanted(h, ROT_TABLES, "ends")) {
+        return;
+    }
+    make_base(h, ROT_TABLES);
+    uint64_t which = 0;
+    for (size_t i = 0; i < h->b.count; i++) {
+        const file *f = &h->b.files[i];
+        const char *dot = strrchr(f->name, '.');
+        for (size_t back = 1; dot != NULL && strcmp(dot, ".sst") == 0 && back <= TABLE_END;
+             back++) {
+            if (back <= f->size && mine(h, which++)) {
+                one_case(h, &(damage){.f = f, .at = f->size - back, .flip = 0x80});
+            }
+        }
+    }
+    end_base(h, "ends");
+}
+
 /* The log file that was written last. */
 static const file *last_log(const base *b)
 {
@@ -444,6 +466,7 @@ int main(int argc, char **argv)
     }
     flips(&h, ROT_LOG, h.cases);
     flips(&h, ROT_TABLES, h.cases);
+    flip_ends(&h);
     flips(&h, ROT_KILLED, h.cases);
     tears(&h, ROT_KILLED, h.tears);
     tears(&h, ROT_UNSYNCED, h.tears);

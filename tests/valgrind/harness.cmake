@@ -1,1 +1,9 @@
-# Valgrind (tests/valgrind/run): the command is all it needs.
+# Valgrind (tests/valgrind/run): a server that becomes the command, and what stands for the command.
+set(warm_dir ${CMAKE_CURRENT_LIST_DIR}/warm)
+add_executable(valgrind_server ${warm_dir}/server.c ${warm_dir}/command.c ${warm_dir}/pipe.c)
+set_target_properties(valgrind_server PROPERTIES LINKER_LANGUAGE CXX)
+target_link_libraries(valgrind_server PRIVATE ratoon_system_flags ratoon_tools)
+add_executable(valgrind_client ${warm_dir}/client.c ${warm_dir}/pipe.c)
+target_link_libraries(valgrind_client PRIVATE ratoon_system_flags)
+set_target_properties(valgrind_server valgrind_client PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/valgrind)
