@@ -107,9 +107,12 @@ static bool round_of(loop *l, unsigned round)
                      "devices\n");
         return false;
     }
-    if (mkdir(l->root, S_IRWXU) != 0) {
+    /* The folder that the store is made in was there before. */
+    const int folder = mkdir(l->root, S_IRWXU) == 0 ? open(l->mount, O_RDONLY | O_CLOEXEC) : -1;
+    if (folder < 0 || fsync(folder) != 0) {
         power_fail("can't make %s", l->root);
     }
+    (void)close(folder);
     const int pid =
         power_start_workload(l->p, l->root, "sync", l->p->seed + round, l->record, true);
     const size_t far = (size_t)support_prng_below(&prng, RECORD_BYTES_MAX);
