@@ -29,6 +29,7 @@ static ratoon_status one_by_one(ratoon__digest_job *jobs, size_t count)
 enum { LANES = 8, BLOCK = 64, ROUNDS = 64 };
 
 typedef uint32_t lanes __attribute__((vector_size(4 * LANES)));
+typedef uint8_t lane_bytes __attribute__((vector_size(4 * LANES)));
 
 static const uint32_t first_state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                         0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
@@ -52,141 +53,190 @@ static const uint32_t constants[ROUNDS] = {
 #define CHOOSE(x, y, z) ((z) ^ ((x) & ((y) ^ (z))))
 #define MAJORITY(x, y, z) (((x) & (y)) | ((z) & ((x) | (y))))
 
-static inline uint32_t word_at(const uint8_t *block, size_t i)
+/* The same word of two lanes beside each other, pairs of words, halves: three steps that turn eight
+ * rows of eight words into columns. */
+#define WORDS_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define WORDS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define PAIRS_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define PAIRS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#define HALVES_LOW(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define HALVES_HIGH(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+
+/* Eight words of each block, from `at` on: words[t] has word t of all lanes. */
+static inline __attribute__((always_inline)) void load(lanes words[8],
+                                                       const uint8_t *const blocks[LANES],
+                                                       size_t at)
 {
-    uint32_t word;
-    memcpy(&word, block + 4 * i, sizeof word);
-    return be32toh(word);
+    lanes rows[LANES];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < LANES; i++) {
+        lane_bytes b;
+        memcpy(&b, blocks[i] + at, sizeof b);
+        rows[i] = (lanes)__builtin_shufflevector(b, b, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14,
+                                                 13, 12, 19, 18, 17, 16, 23, 22, 21, 20, 27, 26, 25,
+                                                 24, 31, 30, 29, 28); /* they are big-endian */
+    }
+    lanes quarters[2][4]; /* of four lanes: words t and t + 4 */
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; i++) {
+        const lanes *r = rows + 4 * i;
+        quarters[i][0] = PAIRS_LOW(WORDS_LOW(r[0], r[1]), WORDS_LOW(r[2], r[3]));
+        quarters[i][1] = PAIRS_HIGH(WORDS_LOW(r[0], r[1]), WORDS_LOW(r[2], r[3]));
+        quarters[i][2] = PAIRS_LOW(WORDS_HIGH(r[0], r[1]), WORDS_HIGH(r[2], r[3]));
+        quarters[i][3] = PAIRS_HIGH(WORDS_HIGH(r[0], r[1]), WORDS_HIGH(r[2], r[3]));
+    }
+#pragma GCC unroll 4
+    for (size_t t = 0; t < 4; t++) {
+        words[t] = HALVES_LOW(quarters[0][t], quarters[1][t]);
+        words[t + 4] = HALVES_HIGH(quarters[0][t], quarters[1][t]);
+    }
 }
 
-/* One block in each lane: FIPS 180-4, 6.2.2. */
+/* So many blocks in each lane: FIPS 180-4, 6.2.2. The loops over words and rounds are to be
+ * unrolled, so that no word and no variable changes its place. */
 static inline __attribute__((always_inline)) void compress(lanes state[8],
-                                                           const uint8_t *const blocks[LANES])
+                                                           const uint8_t *const blocks[LANES],
+                                                           size_t count)
 {
-    lanes w[16];
-    lanes a = state[0], b = state[1], c = state[2], d = state[3];
-    lanes e = state[4], f = state[5], g = state[6], h = state[7];
+    for (size_t at = 0; at < count * BLOCK; at += BLOCK) {
+        lanes w[16];
+        lanes a = state[0], b = state[1], c = state[2], d = state[3];
+        lanes e = state[4], f = state[5], g = state[6], h = state[7];
+        load(w, blocks, at);
+        load(w + 8, blocks, at + BLOCK / 2);
+        for (size_t begin = 0; begin < ROUNDS; begin += 16) {
 #pragma GCC unroll 16
-    for (size_t t = 0; t < 16; t++) {
-        w[t] = (lanes){word_at(blocks[0], t), word_at(blocks[1], t), word_at(blocks[2], t),
-                       word_at(blocks[3], t), word_at(blocks[4], t), word_at(blocks[5], t),
-                       word_at(blocks[6], t), word_at(blocks[7], t)};
-    }
+            for (size_t t = 0; begin > 0 && t < 16; t++) {
+                w[t] += SIGMA1(w[(t + 14) % 16]) + w[(t + 9) % 16] + SIGMA0(w[(t + 1) % 16]);
+            }
 #pragma GCC unroll 16
-    for (size_t t = 0; t < ROUNDS; t++) {
-        if (t >= 16) {
-            w[t % 16] += SIGMA1(w[(t - 2) % 16]) + w[(t - 7) % 16] + SIGMA0(w[(t - 15) % 16]);
+            for (size_t t = 0; t < 16; t++) {
+                const lanes one = h + SUM1(e) + CHOOSE(e, f, g) + constants[begin + t] + w[t];
+                const lanes two = SUM0(a) + MAJORITY(a, b, c);
+                h = g;
+                g = f;
+                f = e;
+                e = d + one;
+                d = c;
+                c = b;
+                b = a;
+                a = one + two;
+            }
         }
-        const lanes one = h + SUM1(e) + CHOOSE(e, f, g) + constants[t] + w[t % 16];
-        const lanes two = SUM0(a) + MAJORITY(a, b, c);
-        h = g;
-        g = f;
-        f = e;
-        e = d + one;
-        d = c;
-        c = b;
-        b = a;
-        a = one + two;
+        state[0] += a;
+        state[1] += b;
+        state[2] += c;
+        state[3] += d;
+        state[4] += e;
+        state[5] += f;
+        state[6] += g;
+        state[7] += h;
     }
-    state[0] += a;
-    state[1] += b;
-    state[2] += c;
-    state[3] += d;
-    state[4] += e;
-    state[5] += f;
-    state[6] += g;
-    state[7] += h;
 }
 
-typedef void (*compress_fn)(lanes state[8], const uint8_t *const blocks[LANES]);
+typedef void (*compress_fn)(lanes state[8], const uint8_t *const blocks[LANES], size_t count);
 
 __attribute__((target("avx2"))) static void compress_avx2(lanes state[8],
-                                                          const uint8_t *const blocks[LANES])
+                                                          const uint8_t *const blocks[LANES],
+                                                          size_t count)
 {
-    compress(state, blocks);
+    compress(state, blocks, count);
 }
 
 /* The same registers, with instructions that turn. */
 __attribute__((target("avx512f,avx512vl"))) static void compress_avx512(
-    lanes state[8], const uint8_t *const blocks[LANES])
+    lanes state[8], const uint8_t *const blocks[LANES], size_t count)
 {
-    compress(state, blocks);
+    compress(state, blocks, count);
 }
 
 /* What a lane is at. */
 typedef struct lane {
     ratoon__digest_job *job; /* NULL: none */
     const uint8_t *at;
-    size_t whole;           /* blocks of the data that are still to come */
-    uint8_t end[2 * BLOCK]; /* what is behind them, padded */
-    size_t end_blocks, end_done;
+    size_t left;            /* blocks that lie there */
+    size_t end_blocks;      /* that come behind them, in `end` */
+    uint8_t end[2 * BLOCK]; /* what is no whole block of the data, padded */
 } lane;
+
+/* From the blocks of the data to those at the end. */
+static void lane_turn(lane *l)
+{
+    if (l->left == 0) {
+        l->at = l->end;
+        l->left = l->end_blocks;
+        l->end_blocks = 0;
+    }
+}
 
 static void lane_begin(lane *l, ratoon__digest_job *job)
 {
-    const size_t left = job->size % BLOCK;
+    const size_t rest = job->size % BLOCK;
     const uint64_t bits = htobe64((uint64_t)job->size * 8);
     l->job = job;
     l->at = job->data;
-    l->whole = job->size / BLOCK;
-    l->end_done = 0;
-    l->end_blocks = left < BLOCK - 8 ? 1 : 2;
+    l->left = job->size / BLOCK;
+    l->end_blocks = rest < BLOCK - 8 ? 1 : 2;
     memset(l->end, 0, sizeof l->end);
-    if (left > 0) {
-        memcpy(l->end, l->at + job->size - left, left);
+    if (rest > 0) {
+        memcpy(l->end, l->at + job->size - rest, rest);
     }
-    l->end[left] = 0x80;
+    l->end[rest] = 0x80;
     memcpy(l->end + l->end_blocks * BLOCK - sizeof bits, &bits, sizeof bits);
+    lane_turn(l);
 }
 
-static const uint8_t *lane_next(lane *l)
+/* Gives free lanes something to do; how many blocks all lanes have before them, 0: nothing is left.
+ * Lanes that stay free go along with another one. */
+static size_t lanes_fill(lane all[LANES], lanes state[8], ratoon__digest_job **next,
+                         const ratoon__digest_job *end, const uint8_t *blocks[LANES])
 {
-    const uint8_t *block;
-    if (l->whole > 0) {
-        block = l->at;
-        l->at += BLOCK;
-        l->whole--;
-    } else {
-        block = l->end + BLOCK * l->end_done++;
+    const uint8_t *any = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < LANES; i++) {
+        lane *l = &all[i];
+        if (l->job == NULL && *next < end) {
+            lane_begin(l, (*next)++);
+            for (size_t k = 0; k < 8; k++) {
+                state[k][i] = first_state[k];
+            }
+        }
+        blocks[i] = l->at;
+        if (l->job != NULL) {
+            count = any == NULL || l->left < count ? l->left : count;
+            any = l->at;
+        }
     }
-    return block;
+    for (size_t i = 0; i < LANES; i++) {
+        blocks[i] = all[i].job != NULL ? blocks[i] : any;
+    }
+    return count;
 }
 
-static bool lane_ended(const lane *l)
+static void side_by_side(ratoon__digest_job *jobs, size_t jobs_count, compress_fn fn)
 {
-    return l->whole == 0 && l->end_done == l->end_blocks;
-}
-
-static void side_by_side(ratoon__digest_job *jobs, size_t count, compress_fn fn)
-{
-    static const uint8_t nothing[BLOCK];
     lane all[LANES] = {{0}};
     lanes state[8] = {{0}};
-    size_t next = 0;
-    for (size_t busy = 0;; busy = 0) {
-        const uint8_t *blocks[LANES];
+    const uint8_t *blocks[LANES];
+    ratoon__digest_job *next = jobs;
+    size_t count;
+    while ((count = lanes_fill(all, state, &next, jobs + jobs_count, blocks)) > 0) {
+        fn(state, blocks, count);
         for (size_t i = 0; i < LANES; i++) {
             lane *l = &all[i];
-            if (l->job == NULL && next < count) {
-                lane_begin(l, &jobs[next++]);
+            if (l->job == NULL) {
+                continue;
+            }
+            l->at += count * BLOCK;
+            l->left -= count;
+            lane_turn(l);
+            if (l->left == 0) {
                 for (size_t k = 0; k < 8; k++) {
-                    state[k][i] = first_state[k];
+                    const uint32_t word = htobe32(state[k][i]);
+                    memcpy(l->job->digest.bytes + 4 * k, &word, sizeof word);
                 }
+                l->job = NULL;
             }
-            busy += l->job != NULL;
-            blocks[i] = l->job != NULL ? lane_next(l) : nothing;
-        }
-        if (busy == 0) {
-            return;
-        }
-        fn(state, blocks);
-        for (size_t i = 0; i < LANES; i++) {
-            lane *l = &all[i];
-            for (size_t k = 0; l->job != NULL && lane_ended(l) && k < 8; k++) {
-                const uint32_t word = htobe32(state[k][i]);
-                memcpy(l->job->digest.bytes + 4 * k, &word, sizeof word);
-            }
-            l->job = l->job != NULL && lane_ended(l) ? NULL : l->job;
         }
     }
 }
