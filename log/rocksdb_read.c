@@ -131,7 +131,8 @@ ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
         rocksdb_set_perf_level(RATOON__COUNT_AS_USUAL);
         return checked;
     }
-    const rocksdb_readoptions_t *options = one_lineage ? r->run_options : r->scan_options;
+    /* Who walks over all would leave nothing of use in the cache. */
+    const rocksdb_readoptions_t *options = one_lineage ? r->run_options : r->verify_options;
     uint8_t start[RATOON__COMMIT_KEY];
     ratoon__commit_key(start, lineage, from);
     ratoon__buf scratch = {0};

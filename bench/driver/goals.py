@@ -206,8 +206,8 @@ class Goals:
 
     def verify(self):
         self.at_least("verify, chain pass, one core", 1e6, "commits/s",
-                      self.f.values("verify", "chain", "ratoon", "rate"),
-                      self.of_limit(self.f.values("verify", "chain", "rocksdb-sha256", "rate"), 1e6,
+                      self.f.values("verify", "pass", "ratoon", "rate"),
+                      self.of_limit(self.f.values("verify", "pass", "rocksdb-sha256", "rate"), 1e6,
                                     "RocksDB iterating over the same files, a SHA-256 of each "
                                     "commit"))
         self.against("verify, look-up pass, against raw gets", 0.8, "verify", "lookup", "rocksdb",

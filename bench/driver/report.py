@@ -17,6 +17,7 @@ TITLES = {
     ("branch", "state"): "State at a boundary",
     ("branch", "retry"): "A retry made durable, beside one append and sync of 256 bytes",
     ("verify", "whole"): "Verification of a whole store: everything",
+    ("verify", "pass"): "Verification: iteration, FlatBuffers, digests and folding by themselves",
     ("verify", "chain"): "Verification: all but the look-ups",
     ("verify", "lookup"): "Verification: the look-ups",
     ("feed", "read"): "Feed: reading from the beginning",
