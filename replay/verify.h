@@ -83,11 +83,11 @@ void ratoon__sum_row(const ratoon__report *r, ratoon__sum *s, const ratoon__run_
 typedef struct ratoon__digest_jobs { /* made together; zero-initialise it, free() the jobs */
     ratoon__digest_job *jobs;
     size_t count, capacity;
-    size_t next; /* of those that are asked for */
+    size_t next; /* to be asked for: of the first value of the commit that is looked at */
 } ratoon__digest_jobs;
 bool ratoon__digest_jobs_add(ratoon__digest_jobs *d, const void *data,
                              size_t size); /* false: no memory */
-/* Of all values that the commit holds itself. */
+/* Of all values that the commit holds itself, in the order in which its events are looked at. */
 bool ratoon__digest_jobs_add_values(ratoon__digest_jobs *d, const ratoon__commit *c);
 void ratoon__verify_events(ratoon__report *r, const ratoon__lineage *l, const ratoon__commit *c,
                            ratoon__digest_jobs *digests);

@@ -18,6 +18,7 @@ typedef struct taken {
     uint64_t position, number;
     ratoon_id lineage;
     size_t at, size;       /* in the bytes of the batch */
+    size_t values;         /* digests: of the first value in it */
     ratoon__commit commit; /* where it could be decoded */
     ratoon_status status;
 } taken;
@@ -259,6 +260,7 @@ static void taken_verify(walk *w, taken *t, const ratoon_digest *digest)
         ratoon__seal_commit(w->report, t->number, digest, NULL);
         w->broken = true;
     } else {
+        w->digests.next = t->values;
         commit_verify(w, &t->commit, t->position, t->number, digest);
     }
     w->number = t->number;
@@ -277,8 +279,8 @@ static ratoon_status digests_make(walk *w)
     for (size_t i = 0; added && i < w->batch_count; i++) {
         added = ratoon__digest_jobs_add(d, bytes_of(w, &w->batch[i]), w->batch[i].size);
     }
-    d->next = d->count;
     for (size_t i = 0; added && i < w->batch_count; i++) {
+        w->batch[i].values = d->count;
         added = w->batch[i].status != RATOON_OK ||
                 ratoon__digest_jobs_add_values(d, &w->batch[i].commit);
     }
