@@ -108,6 +108,12 @@ static bool is_held(claims_walk *w, const char *name, ratoon_id holder)
 
 /* ---- what is stored ---- */
 
+/* Keys and scopes are a run's, the name of a consumer is its lineage's (R22): whose id it is. */
+static const char *holder_of(const char *name)
+{
+    return strncmp(name, "consumed:", strlen("consumed:")) == 0 ? "lineage" : "run";
+}
+
 static bool stored_claim(void *ctx, const char *name, ratoon_id holder)
 {
     claims_walk *w = ctx;
@@ -131,8 +137,8 @@ static void look_at(claims_walk *w, const ratoon__claim *c)
         sum_claim(w->report, &w->known, c->name, c->run);
     } else {
         ratoon__problem(w->report, c->run, 0, "derived",
-                        "the index says that run %I holds the name %s; in the log it does not",
-                        &c->run, c->name);
+                        "the index says that %s %I holds the name %s; in the log it does not",
+                        holder_of(c->name), &c->run, c->name);
         w->named++;
     }
 }
@@ -184,13 +190,13 @@ static void name_missing(claims_walk *w, const ratoon__lineage *l, const ratoon_
         w->explained++;
     } else if (status == RATOON_ERR_NOT_FOUND) {
         ratoon__problem(w->report, l->id, 0, "derived",
-                        "run %I holds the name %s in the log; in the index nobody does", &c->run,
-                        c->name);
+                        "%s %I holds the name %s in the log; in the index nobody does",
+                        holder_of(c->name), &c->run, c->name);
         w->named++;
     } else if (differs) {
         ratoon__problem(w->report, l->id, 0, "derived",
-                        "run %I holds the name %s in the log; in the index run %I does", &c->run,
-                        c->name, &holder);
+                        "%s %I holds the name %s in the log; in the index %s %I does",
+                        holder_of(c->name), &c->run, c->name, holder_of(c->name), &holder);
         w->named++;
     }
 }
@@ -227,9 +233,10 @@ static ratoon_status name_claims(claims_walk *w, const ratoon__sum *seen)
     }
     if (status == RATOON_OK && w->named + w->explained == 0 && w->report->broken == 0 &&
         !ratoon__sum_equal(&w->known, seen)) {
-        ratoon__problem(w->report, (ratoon_id){{0}}, 0, "derived",
-                        "the index holds %U names of runs and the log %U, or they differ",
-                        w->sum.count, seen->count);
+        ratoon__problem(
+            w->report, (ratoon_id){{0}}, 0, "derived",
+            "the index holds %U names of runs and lineages and the log %U, or they differ",
+            w->sum.count, seen->count);
     }
     return w->status != RATOON_OK ? w->status : status;
 }

@@ -112,6 +112,9 @@ static void check_found(size_t count, ratoon_id run, const char *name)
     ck_assert_str_eq(json_string_value(json_object_get(first, "kind")), "derived");
     const char *message = json_string_value(json_object_get(first, "message"));
     ck_assert_msg(strstr(message, id) != NULL && strstr(message, name) != NULL, "%s", text);
+    const bool of_lineage = strncmp(name, "consumed:", 9) == 0;
+    ck_assert_msg((strstr(message, "lineage ") != NULL) == of_lineage, "%s", text);
+    ck_assert_msg((strstr(message, "run ") == NULL) == of_lineage, "%s", text);
     free(text);
     json_decref(problems);
 }
@@ -263,6 +266,23 @@ static ratoon_status claims_without_end(ratoon__driver *d, const char *prefix, c
     return status;
 }
 
+START_TEST(test_Q01_a_missing_name_of_a_consumer_is_found)
+{
+    char name[2 * RATOON_ID_TEXT + 16];
+    ratoon_store *s = open_store();
+    const ratoon_id consumer = consume(s);
+    ratoon_error error = {0};
+    ratoon_op op = {.kind = RATOON_OP_CONSUMES, .stage = "only", .attempt = 2, .run = ended};
+    must(ratoon_run_apply(s, consumer, 1, &op, 1, &error), &error);
+    ratoon_store_close(s);
+    name_of(name, ended, consumer);
+    forge(name, consumer, false);
+    check_found(1, consumer, name);
+    forge(name, active, true);
+    check_found(2, consumer, name);
+}
+END_TEST
+
 START_TEST(test_Q01_more_names_than_a_page_do_no_harm)
 {
     static char names[MANY][16];
@@ -308,6 +328,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_Q01_a_name_of_a_run_that_is_not_there_is_found);
     tcase_add_test(t, test_Q01_a_result_that_the_last_attempt_did_not_consume_is_found);
     tcase_add_test(t, test_Q01_a_result_that_was_never_consumed_is_found);
+    tcase_add_test(t, test_Q01_a_missing_name_of_a_consumer_is_found);
     tcase_add_test(t, test_Q01_more_names_than_a_page_do_no_harm);
     suite_add_tcase(s, t);
     return s;
