@@ -116,13 +116,25 @@ static const ratoon__stage *stage_in(const ratoon__lineage *l, ratoon_id run, ui
     return r == NULL || stage >= r->stages_count ? NULL : ratoon__run_stage_at(r, stage);
 }
 
-/* A stage that is started again, and whose attempt before used results: that is forgotten now. */
+static bool uses_results(const ratoon__stage *s)
+{
+    return s != NULL && s->consumed != NULL && s->consumed->count > 0;
+}
+
+/* A stage that is started again, and whose attempt before used results: that is forgotten now. So
+ * are stages that another definition does not have. */
 static bool forgets_use(const ratoon__lineage *before, const ratoon__event *e)
 {
-    const ratoon__stage *s = e->type == RATOON__EVENT_STAGE_STARTED
-                                 ? stage_in(before, e->run, e->u.stage_started.stage)
-                                 : NULL;
-    return s != NULL && s->consumed != NULL && s->consumed->count > 0;
+    if (e->type == RATOON__EVENT_RUN_PIPELINE_CHANGED) {
+        const ratoon__run *r = run_in(before, e->run);
+        bool found = false;
+        for (uint32_t i = 0; r != NULL && !found && i < r->stages_count; i++) {
+            found = uses_results(ratoon__run_stage_at(r, i));
+        }
+        return found;
+    }
+    return e->type == RATOON__EVENT_STAGE_STARTED &&
+           uses_results(stage_in(before, e->run, e->u.stage_started.stage));
 }
 
 typedef struct roots { /* whose results a lineage uses, sorted */

@@ -186,7 +186,7 @@ typedef struct ratoon__claim {
 bool ratoon__events_quiet(const ratoon__lineage *before, const ratoon__event *events, size_t count);
 /* Claims that go with a commit: scopes taken and released as runs become active or cease to be,
  * keys taken by created runs, consumers' names as stages use results of other lineages, and start
- * again without (R22). before may be NULL. In the arena. */
+ * again without or are dropped by another definition (R22). before may be NULL. In the arena. */
 ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lineage *after,
                                 const ratoon__event *events, size_t count, ratoon__arena *arena,
                                 ratoon__claim **out, size_t *out_count);

@@ -26,7 +26,7 @@ ratoon__run_row ratoon__row_of(const ratoon__run *r)
 
 typedef struct place {
     ratoon_id id;
-    uint64_t restart; /* of a lineage: the first commit that started a stage again; 0: none */
+    uint64_t restart; /* of a lineage: the first commit that a use may be forgotten with; 0: none */
 } place;
 
 typedef struct ids {
@@ -86,16 +86,17 @@ typedef struct touched {
     bool failed;
 } touched;
 
-/* Whether the commit starts a stage again: only that makes a lineage forget whose results it used.
- * One that can't be read may have. */
-static bool starts_again(const void *data, size_t size)
+/* Whether the commit starts a stage again or brings another definition, which may lack a stage:
+ * only that makes a lineage forget whose results it used. One that can't be read may have. */
+static bool may_forget(const void *data, size_t size)
 {
     ratoon__arena arena = {0};
     ratoon__commit c;
     bool found = ratoon__commit_decode(data, size, &arena, &c, NULL) != RATOON_OK;
     for (size_t i = 0; !found && i < c.events_count; i++) {
-        found = c.events[i].type == RATOON__EVENT_STAGE_STARTED &&
-                c.events[i].u.stage_started.attempt > 1;
+        const ratoon__event *e = &c.events[i];
+        found = e->type == RATOON__EVENT_RUN_PIPELINE_CHANGED ||
+                (e->type == RATOON__EVENT_STAGE_STARTED && e->u.stage_started.attempt > 1);
     }
     ratoon__arena_free(&arena);
     return found;
@@ -106,7 +107,7 @@ static bool note_lineage(void *ctx, uint64_t position, ratoon_id lineage, uint64
 {
     touched *t = ctx;
     t->last = position;
-    t->failed = !ids_add(&t->lineages, lineage, starts_again(data, size) ? number : 0);
+    t->failed = !ids_add(&t->lineages, lineage, may_forget(data, size) ? number : 0);
     return !t->failed;
 }
 

@@ -18,6 +18,11 @@ static const char definition[] = "pipeline: two\n"
                                  "  - {name: left, run: [\"true\"]}\n"
                                  "  - {name: right, needs: [], run: [\"true\"]}\n";
 
+/* The same without the stage on the left. */
+static const char narrower[] = "pipeline: two\n"
+                               "stages:\n"
+                               "  - {name: right, needs: [], run: [\"true\"]}\n";
+
 static char *folder, *path;
 static ratoon_pipeline *pipeline;
 static ratoon_store *store;
@@ -111,6 +116,31 @@ static void resume(void)
 {
     ratoon_error error = {0};
     must(ratoon_run_start(store, consumer.run, NULL, &consumer.epoch, &error), &error);
+}
+
+/* What is done may be missing in another definition (R16). */
+static void resume_without_left(void)
+{
+    ratoon_start_options options = RATOON_START_OPTIONS_INIT;
+    ratoon_pipeline *other_definition = NULL;
+    ratoon_error error = {0};
+    must(ratoon_pipeline_parse("two", narrower, sizeof narrower - 1, NULL, &other_definition,
+                               &error),
+         &error);
+    options.pipeline = other_definition;
+    options.accept_changes = true;
+    must(ratoon_run_start(store, consumer.run, &options, &consumer.epoch, &error), &error);
+    ratoon_pipeline_free(other_definition);
+}
+
+static void succeed_left_and_suspend(void)
+{
+    ratoon_op ops[] = {{.kind = RATOON_OP_STAGE_END,
+                        .stage = "left",
+                        .attempt = 1,
+                        .status = RATOON_STAGE_SUCCEEDED},
+                       {.kind = RATOON_OP_FINISH, .text = "later"}};
+    apply(ops, 2);
 }
 
 /* While `left` is in that attempt. */
@@ -218,6 +248,22 @@ START_TEST(test_R22_what_one_commit_takes_and_gives_back_is_not_kept)
 }
 END_TEST
 
+START_TEST(test_R22_a_result_that_only_a_dropped_stage_used_is_given_back)
+{
+    start("left");
+    start("right");
+    use("left", 1, used);
+    use("left", 1, other);
+    use("right", 1, other);
+    ratoon_op back = {.kind = RATOON_OP_STAGE_RETURN, .stage = "right", .attempt = 1};
+    apply(&back, 1);
+    succeed_left_and_suspend();
+    check(true, true);
+    resume_without_left();
+    check(false, true);
+}
+END_TEST
+
 START_TEST(test_R22_a_deleted_consumer_has_no_names)
 {
     start("left");
@@ -247,6 +293,14 @@ static void many_attempts(void)
     start("right");
     use("right", 2, used);
     start_again("left", 2);
+}
+
+/* What is resumed first is under the definition that it had. */
+static void dropped_stage(void)
+{
+    ratoon_op later = {.kind = RATOON_OP_FINISH, .text = "later"};
+    apply(&later, 1);
+    resume_without_left();
 }
 
 static void attempt_and_deletion(void)
@@ -282,6 +336,7 @@ static const struct script {
     bool of_driver;
 } scripts[] = {{"another", another_attempt, false},
                {"many", many_attempts, false},
+               {"dropped", dropped_stage, false},
                {"deletion", attempt_and_deletion, false},
                {"erase", release_and_erase, true}};
 
@@ -347,6 +402,16 @@ START_TEST(test_Q03_names_that_came_and_went_before_a_crash_are_gone)
     use("right", 1, other);
     crash("many");
     check(true, false);
+}
+END_TEST
+
+START_TEST(test_Q03_a_name_that_went_with_its_stage_before_a_crash_is_gone)
+{
+    start("left");
+    use("left", 1, used);
+    succeed_left_and_suspend();
+    crash("dropped");
+    check(false, false);
 }
 END_TEST
 
@@ -444,9 +509,11 @@ static Suite *suite(void)
     tcase_add_test(t, test_R22_a_result_that_the_next_attempt_does_not_use_is_given_back);
     tcase_add_test(t, test_R22_a_result_that_another_stage_uses_is_kept);
     tcase_add_test(t, test_R22_what_one_commit_takes_and_gives_back_is_not_kept);
+    tcase_add_test(t, test_R22_a_result_that_only_a_dropped_stage_used_is_given_back);
     tcase_add_test(t, test_R22_a_deleted_consumer_has_no_names);
     tcase_add_test(t, test_Q03_a_name_given_back_before_a_crash_is_gone);
     tcase_add_test(t, test_Q03_names_that_came_and_went_before_a_crash_are_gone);
+    tcase_add_test(t, test_Q03_a_name_that_went_with_its_stage_before_a_crash_is_gone);
     tcase_add_test(t, test_R20_a_name_given_back_before_the_deletion_and_a_crash_is_gone);
     tcase_add_test(t, test_R20_a_name_given_back_right_before_the_deletion_and_a_crash_is_gone);
     tcase_add_test(t, test_R18_a_continued_import_gives_names_back);
