@@ -1,5 +1,5 @@
 /* Seals: keys, the Merkle tree, what is in one, and what a store says to it later. What was done to
- * a log behind its back is in tamper_store_test.c. */
+ * a log behind its back is in tamper_commits_test.c. */
 #include "log/digest.h"
 #include "log/store.h"
 #include "log/witness.h"
