@@ -138,16 +138,13 @@ static ratoon_status walk(checking *c, ratoon_id lineage, uint64_t from, bool on
         rocksdb_create_iterator_cf(c->r->db, c->options, c->r->family[RATOON__FAMILY_COMMITS]);
     for (rocksdb_iter_seek(it, (const char *)start, sizeof start);
          status == RATOON_OK && !c->stop && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
-        size_t key_size;
         size_t size;
-        const char *key = rocksdb_iter_key(it, &key_size);
-        if (one_lineage && (key_size < sizeof lineage.bytes ||
-                            memcmp(key, lineage.bytes, sizeof lineage.bytes) != 0)) {
+        const char *key, *value;
+        if (!ratoon__rocks_commit_at(it, one_lineage ? &lineage : NULL, &key, &value, &size)) {
             break;
         }
-        const char *value = rocksdb_iter_value(it, &size);
-        if (key_size != RATOON__COMMIT_KEY || size < RATOON__POSITION_SIZE) {
-            flaw = "the log holds an entry that is no commit";
+        if (value == NULL) {
+            flaw = RATOON__NO_COMMIT;
             break;
         }
         if (ratoon__get_le64(value) > bound) {

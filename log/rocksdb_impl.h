@@ -226,6 +226,11 @@ ratoon_status ratoon__rocks_head(ratoon__driver *d, ratoon_id lineage, uint64_t 
 ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t from,
                                  bool one_lineage, bool verify, ratoon__commit_fn fn, void *ctx,
                                  ratoon_error *error);
+/* Where an iterator over commits stands: key, value and its size, lent; the value is NULL where
+ * what is there is no commit. False: it is not of that lineage (NULL: of any). */
+bool ratoon__rocks_commit_at(const rocksdb_iterator_t *it, const ratoon_id *lineage,
+                             const char **key, const char **value, size_t *size);
+#define RATOON__NO_COMMIT "the log holds an entry that is no commit"
 ratoon_status ratoon__rocks_value_get(ratoon__driver *d, const ratoon_digest *digest,
                                       ratoon_buffer *out, ratoon_error *error);
 ratoon_status ratoon__rocks_values(ratoon__driver *d, ratoon__digest_fn fn, void *ctx,

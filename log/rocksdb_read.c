@@ -107,6 +107,22 @@ static const char *aligned(const char *data, size_t size, ratoon__buf *scratch)
     return memcpy(scratch->data, data, size);
 }
 
+bool ratoon__rocks_commit_at(const rocksdb_iterator_t *it, const ratoon_id *lineage,
+                             const char **key, const char **value, size_t *size)
+{
+    size_t key_size;
+    *key = rocksdb_iter_key(it, &key_size);
+    if (lineage != NULL && (key_size < sizeof lineage->bytes ||
+                            memcmp(*key, lineage->bytes, sizeof lineage->bytes) != 0)) {
+        return false;
+    }
+    *value = rocksdb_iter_value(it, size);
+    if (key_size != RATOON__COMMIT_KEY || *size < RATOON__POSITION_SIZE) {
+        *value = NULL;
+    }
+    return true;
+}
+
 /* The next entry most likely lies right behind this one in its block: so it comes from memory while
  * this one is looked at. As many bytes as this one has, within reason. */
 static inline void prefetch_next(const char *value, size_t size)
@@ -145,17 +161,13 @@ ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t 
         rocksdb_create_iterator_cf(r->db, options, r->family[RATOON__FAMILY_COMMITS]);
     for (rocksdb_iter_seek(it, (const char *)start, sizeof start);
          status == RATOON_OK && !stop && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
-        size_t key_size;
         size_t size;
-        const char *key = rocksdb_iter_key(it, &key_size);
-        if (one_lineage && (key_size < sizeof lineage.bytes ||
-                            memcmp(key, lineage.bytes, sizeof lineage.bytes) != 0)) {
+        const char *key, *value;
+        if (!ratoon__rocks_commit_at(it, one_lineage ? &lineage : NULL, &key, &value, &size)) {
             break;
         }
-        const char *value = rocksdb_iter_value(it, &size);
-        if (key_size != RATOON__COMMIT_KEY || size < RATOON__POSITION_SIZE) {
-            status =
-                ratoon__fail(error, RATOON_ERR_DAMAGED, "the log holds an entry that is no commit");
+        if (value == NULL) {
+            status = ratoon__fail(error, RATOON_ERR_DAMAGED, RATOON__NO_COMMIT);
             break;
         }
         prefetch_next(value, size);
