@@ -1,6 +1,7 @@
 /* What rebuilding the state at a boundary costs: the number of commits that are read for it. */
 #include "log/driver.h"
 #include "log/store_impl.h"
+#include "tests/support/memory_store.h"
 #include "tests/support/support.h"
 
 #include <pthread.h>
@@ -53,19 +54,13 @@ static ratoon_status failing_snapshot_get(ratoon__driver *d, ratoon_id lineage, 
                                  : ratoon__fail(error, RATOON_ERR_IO, "the snapshot can't be read");
 }
 
-static void must(ratoon_status status, const ratoon_error *error)
-{
-    ck_assert_msg(status == RATOON_OK, "%s: %s", ratoon_status_name(status), error->message);
-}
-
 static void setup(void)
 {
     ratoon_error error;
-    ratoon_store_options options = RATOON_STORE_OPTIONS_INIT;
-    options.driver = RATOON_DRIVER_MEMORY;
-    must(ratoon_store_open(NULL, &options, &store, &error), &error);
-    must(ratoon_pipeline_parse("two.yaml", two_stages, strlen(two_stages), NULL, &pipeline, &error),
-         &error);
+    store = support_memory_store();
+    support_must(
+        ratoon_pipeline_parse("two.yaml", two_stages, strlen(two_stages), NULL, &pipeline, &error),
+        &error);
     ratoon__driver *d = ratoon__store_driver(store);
     real_ops = d->ops;
     counting_ops = *real_ops;
@@ -85,7 +80,7 @@ static ratoon_created create(void)
     ratoon_created created;
     ratoon_error error;
     options.pipeline = pipeline;
-    must(ratoon_run_create(store, &options, &created, &error), &error);
+    support_must(ratoon_run_create(store, &options, &created, &error), &error);
     return created;
 }
 
@@ -95,7 +90,7 @@ static void progress(ratoon_created run, const char *stage, uint32_t attempt, ui
     for (uint64_t i = 0; i < times; i++) {
         ratoon_op op = {
             .kind = RATOON_OP_STAGE_PROGRESS, .stage = stage, .attempt = attempt, .done = i};
-        must(ratoon_run_apply(store, run.run, run.epoch, &op, 1, &error), &error);
+        support_must(ratoon_run_apply(store, run.run, run.epoch, &op, 1, &error), &error);
     }
 }
 
@@ -105,7 +100,7 @@ static void work_and_fail(ratoon_created run, uint64_t times)
     ratoon_error error;
     uint32_t attempt = 0;
     ratoon_failure failure = {.error_class = RATOON_CLASS_EXECUTION, .message = "no luck"};
-    must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
+    support_must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
     progress(run, "second", attempt, times);
     ratoon_op ops[2] = {{.kind = RATOON_OP_STAGE_END,
                          .stage = "second",
@@ -113,7 +108,7 @@ static void work_and_fail(ratoon_created run, uint64_t times)
                          .status = RATOON_STAGE_FAILED,
                          .failure = &failure},
                         {.kind = RATOON_OP_FINISH}};
-    must(ratoon_run_apply(store, run.run, run.epoch, ops, 2, &error), &error);
+    support_must(ratoon_run_apply(store, run.run, run.epoch, ops, 2, &error), &error);
 }
 
 static ratoon_created start_and_produce(void)
@@ -122,9 +117,10 @@ static ratoon_created start_and_produce(void)
     uint32_t attempt = 0;
     ratoon_value value = {.key = "a", .data = "1", .size = 1};
     ratoon_created run = create();
-    must(ratoon_stage_start(store, run.run, run.epoch, "first", &attempt, &error), &error);
-    must(ratoon_stage_succeed(store, run.run, run.epoch, "first", attempt, &value, 1, &error),
-         &error);
+    support_must(ratoon_stage_start(store, run.run, run.epoch, "first", &attempt, &error), &error);
+    support_must(
+        ratoon_stage_succeed(store, run.run, run.epoch, "first", attempt, &value, 1, &error),
+        &error);
     return run;
 }
 
@@ -136,7 +132,7 @@ static uint64_t cost_at(ratoon_id run, unsigned event)
     ratoon_error error;
     snprintf(boundary, sizeof boundary, "%u", event);
     shown = 0;
-    must(ratoon_state_at(store, run, boundary, &state, &error), &error);
+    support_must(ratoon_state_at(store, run, boundary, &state, &error), &error);
     ck_assert_uint_eq(ratoon_state_count(state), 1);
     ratoon_state_free(state);
     return shown;
@@ -163,7 +159,7 @@ START_TEST(test_S08_a_rebuild_costs_the_same_in_a_long_history)
     ratoon_created run = start_and_produce(); /* events 1 to 3 */
     ratoon_error error;
     uint32_t attempt = 0;
-    must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
+    support_must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
     progress(run, "second", attempt, 300);
     uint64_t in_short = cost_max(run.run, 4, 300);
     progress(run, "second", attempt, 4700);
@@ -182,12 +178,12 @@ START_TEST(test_S08_a_rebuild_costs_the_same_in_a_deep_branch)
         ratoon_retry_options options = RATOON_RETRY_OPTIONS_INIT;
         ratoon_error error;
         options.parent = run.run;
-        must(ratoon_retry_create(store, &options, &run, &error), &error);
+        support_must(ratoon_retry_create(store, &options, &run, &error), &error);
         work_and_fail(run, 200);
     }
     ratoon_run_info info;
     ratoon_error error;
-    must(ratoon_run_get(store, run.run, &info, &error), &error);
+    support_must(ratoon_run_get(store, run.run, &info, &error), &error);
     ck_assert_uint_eq(info.depth, RATOON_DEPTH_DEFAULT);
     ck_assert_uint_le(in_root, SEARCH_MAX + SINCE_SNAPSHOT_MAX);
     /* Each run has 205 events or so; the last 200 are the deepest one's. */
@@ -221,7 +217,7 @@ static uint64_t report_in_groups(ratoon_created run, uint32_t attempt, uint64_t 
                                  .attempt = attempt,
                                  .done = ++done};
         }
-        must(ratoon_run_apply(store, run.run, run.epoch, ops, size, &error), &error);
+        support_must(ratoon_run_apply(store, run.run, run.epoch, ops, size, &error), &error);
         last_of[i] = done;
     }
     return done;
@@ -242,13 +238,14 @@ static void make_history(history *h)
     ratoon_error error;
     uint32_t attempt = 0;
     h->run = start_and_produce();
-    must(ratoon_stage_start(store, h->run.run, h->run.epoch, "second", &attempt, &error), &error);
+    support_must(ratoon_stage_start(store, h->run.run, h->run.epoch, "second", &attempt, &error),
+                 &error);
     h->reports = report_in_groups(h->run, attempt, h->last_of);
-    must(ratoon__store_lineage(store, h->run.run, &h->now, &error), &error);
+    support_must(ratoon__store_lineage(store, h->run.run, &h->now, &error), &error);
     ck_assert_uint_eq(h->now->events, BEFORE_REPORTS + h->reports);
     ratoon__lineage *all = ratoon__lineage_new(h->run.run);
     for (unsigned i = 0; i <= COMMITS; i++) {
-        must(ratoon__store_fold_from(store, &all, BEFORE_REPORTS + i, &error), &error);
+        support_must(ratoon__store_fold_from(store, &all, BEFORE_REPORTS + i, &error), &error);
         h->digests[i] = all->head_digest;
     }
     ratoon__lineage_unref(all);
@@ -264,7 +261,8 @@ static uint64_t check_report(const history *h, uint64_t report)
         commit++;
     }
     shown = 0;
-    must(ratoon__store_lineage_at(store, h->now, BEFORE_REPORTS + report, &then, &error), &error);
+    support_must(ratoon__store_lineage_at(store, h->now, BEFORE_REPORTS + report, &then, &error),
+                 &error);
     ck_assert_uint_eq(then->events, BEFORE_REPORTS + report);
     ck_assert_uint_eq(ratoon__run_stage_at(then->runs[0], 1)->progress_done, report);
     /* Of the commits that are in it whole. */
@@ -359,14 +357,14 @@ START_TEST(test_S08_what_is_kept_on_both_sides_tells_the_place)
     ratoon_created run = start_and_produce();
     ratoon_error error;
     uint32_t attempt = 0;
-    must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
+    support_must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
     for (unsigned i = 0; i < 2 * MANY; i++) {
         ratoon_op ops[MANY];
         for (unsigned k = 0; k < MANY; k++) {
             ops[k] = (ratoon_op){
                 .kind = RATOON_OP_STAGE_PROGRESS, .stage = "second", .attempt = attempt, .done = k};
         }
-        must(ratoon_run_apply(store, run.run, run.epoch, ops, MANY, &error), &error);
+        support_must(ratoon_run_apply(store, run.run, run.epoch, ops, MANY, &error), &error);
         if (i == MANY - 1) {
             progress(run, "second", attempt, ALONE);
         }
@@ -482,9 +480,9 @@ START_TEST(test_R20_nothing_of_a_deleted_lineage_is_kept)
     (void)check_report(&h, h.reports / 2);
     ck_assert_uint_gt(store->past.count, 0);
     ratoon__lineage_unref(h.now);
-    must(ratoon_run_cancel(store, h.run.run, NULL, &ended, &error), &error);
-    must(ratoon_run_finish(store, h.run.run, h.run.epoch, &ended, &error), &error);
-    must(ratoon_lineage_delete(store, h.run.run, false, &deleted, &freed, &error), &error);
+    support_must(ratoon_run_cancel(store, h.run.run, NULL, &ended, &error), &error);
+    support_must(ratoon_run_finish(store, h.run.run, h.run.epoch, &ended, &error), &error);
+    support_must(ratoon_lineage_delete(store, h.run.run, false, &deleted, &freed, &error), &error);
     ck_assert_uint_eq(store->past.count, 0);
 }
 END_TEST
@@ -496,10 +494,10 @@ START_TEST(test_S08_a_snapshot_that_fails_to_be_read_is_an_error)
     ratoon_error error;
     uint32_t attempt = 0;
     unsigned failed = 0;
-    must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
+    support_must(ratoon_stage_start(store, run.run, run.epoch, "second", &attempt, &error), &error);
     const uint64_t events = 4 + report_in_groups(run, attempt, last_of);
     ratoon__lineage *now = NULL;
-    must(ratoon__store_lineage(store, run.run, &now, &error), &error);
+    support_must(ratoon__store_lineage(store, run.run, &now, &error), &error);
     counting_ops.snapshot_get = failing_snapshot_get;
     for (uint64_t event = 1; event < events; event++) {
         ratoon__lineage *then = NULL;

@@ -1,5 +1,6 @@
 /* Files that values stand for: a retry looks at those of all that its branch starts from (S10),
  * wherever they come from, and at no others. */
+#include "tests/support/memory_store.h"
 #include "tests/support/support.h"
 
 #include <ratoon.h>
@@ -32,17 +33,9 @@ static const ratoon_value files = {.key = "pages",
 static ratoon_store *store;
 static ratoon_pipeline *pipeline;
 
-static void must(ratoon_status status, const ratoon_error *error)
-{
-    ck_assert_msg(status == RATOON_OK, "%s: %s", ratoon_status_name(status), error->message);
-}
-
 static void setup(void)
 {
-    ratoon_error error;
-    ratoon_store_options options = RATOON_STORE_OPTIONS_INIT;
-    options.driver = RATOON_DRIVER_MEMORY;
-    must(ratoon_store_open(NULL, &options, &store, &error), &error);
+    store = support_memory_store();
 }
 
 static void teardown(void)
@@ -58,13 +51,13 @@ static ratoon_created create(const char *definition, const ratoon_value *state)
     ratoon_run_options options = RATOON_RUN_OPTIONS_INIT;
     ratoon_created created;
     ratoon_error error;
-    must(
+    support_must(
         ratoon_pipeline_parse("test.yaml", definition, strlen(definition), NULL, &pipeline, &error),
         &error);
     options.pipeline = pipeline;
     options.state = state;
     options.state_count = state != NULL ? 1 : 0;
-    must(ratoon_run_create(store, &options, &created, &error), &error);
+    support_must(ratoon_run_create(store, &options, &created, &error), &error);
     return created;
 }
 
@@ -75,7 +68,7 @@ static void end(ratoon_created run, const char *stage, ratoon_stage_status statu
     ratoon_error error;
     uint32_t attempt = 0;
     const ratoon_failure failure = {.error_class = RATOON_CLASS_EXECUTION, .message = "exit 3"};
-    must(ratoon_stage_start(store, run.run, run.epoch, stage, &attempt, &error), &error);
+    support_must(ratoon_stage_start(store, run.run, run.epoch, stage, &attempt, &error), &error);
     ratoon_op op = {.kind = RATOON_OP_STAGE_END,
                     .stage = stage,
                     .attempt = attempt,
@@ -83,14 +76,14 @@ static void end(ratoon_created run, const char *stage, ratoon_stage_status statu
                     .outputs = output,
                     .outputs_count = output != NULL ? 1 : 0,
                     .failure = status == RATOON_STAGE_FAILED ? &failure : NULL};
-    must(ratoon_run_apply(store, run.run, run.epoch, &op, 1, &error), &error);
+    support_must(ratoon_run_apply(store, run.run, run.epoch, &op, 1, &error), &error);
 }
 
 static void finish(ratoon_created run)
 {
     ratoon_error error;
     ratoon_run_status status;
-    must(ratoon_run_finish(store, run.run, run.epoch, &status, &error), &error);
+    support_must(ratoon_run_finish(store, run.run, run.epoch, &status, &error), &error);
 }
 
 static ratoon_retry_options retry_of(ratoon_created parent)
@@ -104,7 +97,7 @@ static ratoon_created retry(const ratoon_retry_options *options)
 {
     ratoon_created created;
     ratoon_error error;
-    must(ratoon_retry_create(store, options, &created, &error), &error);
+    support_must(ratoon_retry_create(store, options, &created, &error), &error);
     return created;
 }
 
