@@ -10,8 +10,10 @@
 
 /* A table ends with: kind of checksum (one byte), the places of the block of blocks and of the
  * index (two varints each: offset, size), zeros up to 41 bytes, version (u32), magic (u64),
- * little-endian (RocksDB, "BlockBasedTable format", format version 1 and later). */
+ * little-endian (RocksDB, "BlockBasedTable format", versions 1 to 5; RocksDB 7.8 writes 5. Later
+ * ones have the places elsewhere). */
 enum { FOOTER = 53, PLACES = 1, PLACES_END = 41, MAGIC = 45, BLOCK_SIZE_MAX = 64 << 10 };
+enum { VERSION_MIN = 1, VERSION_MAX = 5 };
 static const uint8_t magic[8] = {0xf7, 0xcf, 0xf4, 0x85, 0xb7, 0x41, 0xe2, 0x88};
 
 /* A block ends with the offsets of its restarts and their number (u32), whose highest bit says that
@@ -73,7 +75,8 @@ static bool has_that_bit(int fd)
     const off_t end = lseek(fd, 0, SEEK_END);
     uint8_t last = 0;
     if (end < FOOTER || !read_whole(fd, footer, FOOTER, (uint64_t)end - FOOTER) ||
-        memcmp(footer + MAGIC, magic, sizeof magic) != 0 ||
+        memcmp(footer + MAGIC, magic, sizeof magic) != 0 || footer[PLACES_END] < VERSION_MIN ||
+        footer[PLACES_END] > VERSION_MAX ||
         !read_place(footer + PLACES, footer + PLACES_END, &blocks) ||
         blocks.size > BLOCK_SIZE_MAX || blocks.size < RESTART) {
         return false;
