@@ -208,19 +208,6 @@ static bool all_now(claiming *c, const ratoon__lineage *l)
     return done;
 }
 
-ratoon_status ratoon__claims_now(const ratoon__lineage *l, ratoon__arena *arena,
-                                 ratoon__claim **out, size_t *out_count)
-{
-    claiming c = {.arena = arena};
-    c.claims = ratoon__arena_alloc(arena, most_of(l) * sizeof *c.claims);
-    if (c.claims == NULL || !all_now(&c, l)) {
-        return RATOON_ERR_NO_MEMORY;
-    }
-    *out = c.claims;
-    *out_count = c.count;
-    return RATOON_OK;
-}
-
 ratoon_status ratoon__claims_since(const ratoon__lineage *before, const ratoon__lineage *l,
                                    ratoon__arena *arena, ratoon__claim **out, size_t *out_count)
 {
@@ -228,8 +215,9 @@ ratoon_status ratoon__claims_since(const ratoon__lineage *before, const ratoon__
     roots now;
     const size_t most = most_of(l) + consumed_count(before);
     c.claims = ratoon__arena_alloc(arena, most * sizeof *c.claims);
-    if (c.claims == NULL || !roots_used(l, arena, &now) ||
-        (before != NULL && !release_unused(&c, before, &now)) || !all_now(&c, l)) {
+    if (c.claims == NULL ||
+        (before != NULL && (!roots_used(l, arena, &now) || !release_unused(&c, before, &now))) ||
+        !all_now(&c, l)) {
         return RATOON_ERR_NO_MEMORY;
     }
     *out = c.claims;

@@ -193,11 +193,9 @@ ratoon_status ratoon__claims_of(const ratoon__lineage *before, const ratoon__lin
 
 /* All names of a lineage as it is now, in the arena. Taken: each run's key, the scope of each
  * active one, and "consumed:ROOT:CONSUMER" for each lineage whose results it uses, by which it is
- * found as their consumer (R22). Not taken (take: false): scopes of runs that are not active. */
-ratoon_status ratoon__claims_now(const ratoon__lineage *l, ratoon__arena *arena,
-                                 ratoon__claim **out, size_t *out_count);
-/* The same, and released (take: false) whatever of consumers' names it had in `before`, an earlier
- * version of it, and has no more. before may be NULL. */
+ * found as their consumer (R22). Not taken (take: false): scopes of runs that are not active, and
+ * consumers' names that it had in `before`, an earlier version of it, and has no more. before may
+ * be NULL. */
 ratoon_status ratoon__claims_since(const ratoon__lineage *before, const ratoon__lineage *l,
                                    ratoon__arena *arena, ratoon__claim **out, size_t *out_count);
 

@@ -122,9 +122,8 @@ ratoon__route *ratoon__route_enter(ratoon__attached *a)
     return route;
 }
 
-void ratoon__route_leave(ratoon__attached *a, ratoon__route *route)
+void ratoon__route_leave(ratoon__route *route)
 {
-    (void)a;
     if (atomic_fetch_sub(&route->users, 1) == 1) {
         route_close(route);
     }
@@ -198,7 +197,7 @@ static void attached_free(ratoon__attached *a)
 void ratoon__attached_close(ratoon__driver *d)
 {
     ratoon__attached *a = (ratoon__attached *)d;
-    ratoon__route_leave(a, a->route);
+    ratoon__route_leave(a->route);
     attached_free(a);
 }
 

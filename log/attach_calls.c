@@ -24,7 +24,7 @@ static call call_begin(ratoon__driver *d)
 
 static void call_end(call *c)
 {
-    ratoon__route_leave(c->attached, c->route);
+    ratoon__route_leave(c->route);
     c->route = NULL;
 }
 

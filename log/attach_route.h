@@ -39,7 +39,7 @@ extern const ratoon__driver_ops ratoon__attached_ops;
 
 /* The present route, for one call; give it back with ratoon__route_leave(). */
 ratoon__route *ratoon__route_enter(ratoon__attached *a);
-void ratoon__route_leave(ratoon__attached *a, ratoon__route *route);
+void ratoon__route_leave(ratoon__route *route);
 /* Replaces `lost`, which the caller has entered, unless another thread has done so. Gives up at
  * deadline_ms (monotonic) with STORE_BUSY, after at least one try. */
 ratoon_status ratoon__route_renew(ratoon__attached *a, ratoon__route *lost, uint64_t deadline_ms,

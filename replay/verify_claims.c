@@ -30,7 +30,7 @@ static ratoon_status held(const ratoon__lineage *l, ratoon__arena *arena, ratoon
                           size_t *out_count)
 {
     size_t count = 0, kept = 0;
-    const ratoon_status status = ratoon__claims_now(l, arena, out, &count);
+    const ratoon_status status = ratoon__claims_since(NULL, l, arena, out, &count);
     ratoon__claim *claims = *out;
     if (status == RATOON_OK && count > 1) {
         qsort(claims, count, sizeof *claims, by_name);

@@ -109,6 +109,6 @@ ratoon_status support_derived_rebuild(ratoon_store *store, ratoon_error *error)
     if (status == RATOON_OK) {
         status = ratoon__on_owner(store, route->driver, error);
     }
-    ratoon__route_leave(attached, route);
+    ratoon__route_leave(route);
     return status;
 }
