@@ -170,7 +170,7 @@ ratoon_status ratoon_lineage_delete(ratoon_store *store, ratoon_id run, bool who
     const ratoon__delete_request request = {.run = run, .whole = whole};
     ratoon__leftovers left = {0};
     ratoon_deleted deleted;
-    ratoon_freed gone;
+    ratoon_freed gone = {0};
     ratoon_id root;
     ratoon_status status = ratoon__root_of(store, store->driver, run, &root, error);
     if (status == RATOON_OK) {
