@@ -173,8 +173,9 @@ static void measure_peer(const bench_options *o, work *w, const bench_peer *peer
     if (mode == NULL) {
         return; /* has none like it */
     }
-    if (sync && peer == (w->p->clients > 1 ? &bench_rocksdb_digested : &bench_rocksdb_batched)) {
-        return; /* the floor of one client, and that of many */
+    const bool of_many = peer == &bench_rocksdb_batched || peer == &bench_rocksdb_shared;
+    if (sync && (w->p->clients > 1 ? peer == &bench_rocksdb_digested : of_many)) {
+        return; /* the floor of one client, and those of many */
     }
     if (peer->absent != NULL || (peer == &bench_postgres && o->pg == NULL)) {
         return; /* said once, at the start */

@@ -99,15 +99,22 @@ class PossibleHere(unittest.TestCase):
                        appends("rocksdb-sha256", [5, 20, 28], 1, durability))
             self.assertEqual(self.possible(samples, name), 0.7)
 
-    def test_a_batch_of_all_that_wait_by_repeat(self):
-        samples = (appends("rocksdb", [10, 20, 40], 16) + appends("rocksdb-batch", [30, 20, 80], 16) +
+    def test_callers_that_wait_and_share_by_repeat(self):
+        samples = (appends("rocksdb", [10, 20, 40], 16) + appends("rocksdb-shared", [30, 20, 80], 16) +
                    appends("rocksdb", [50, 50, 50], 64) + appends("sqlite", [2, 2, 2], 64) +
-                   appends("rocksdb-batch", [100, 110, 120], 64) +
+                   appends("rocksdb-shared", [100, 110, 120], 64) +
                    appends("postgresql", [5, 5, 5], 16))
         self.assertEqual(self.possible(samples, "16 threads, against RocksDB"), 2.0)
         self.assertEqual(self.possible(samples, "64 threads, against RocksDB"), 2.2)
         self.assertEqual(self.possible(samples, "64 threads, against SQLite"), 55.0)
         self.assertEqual(self.possible(samples, "16 threads, against PostgreSQL"), 6.0)
+
+    def test_one_thread_that_nobody_waits_for_is_told_beside_it(self):
+        samples = (appends("rocksdb", [10, 10], 16) + appends("rocksdb-shared", [14, 14], 16) +
+                   appends("rocksdb-batch", [24, 24], 16))
+        g = goal(samples, "16 threads, against RocksDB")
+        self.assertEqual(g["possible"], 1.4)
+        self.assertIn("; 2.4 where one thread writes", g["possible_by"])
 
     def test_batches_of_two_threads_against_the_limit(self):
         samples = in_flight([100e3, 125e3, 200e3], 2, 256)
@@ -125,11 +132,11 @@ class PossibleHere(unittest.TestCase):
         self.assertEqual(self.possible(samples, "verify, chain"), 0.6)
 
     def test_nothing_to_compare_with_gives_none(self):
-        g = goal(appends("rocksdb-batch", [30]), "64 threads, against SQLite")
+        g = goal(appends("rocksdb-shared", [30]), "64 threads, against SQLite")
         self.assertEqual((g["possible"], g["possible_by"]), (None, None))
 
     def test_does_not_change_what_is_met(self):
-        low = appends("rocksdb-batch", [10])
+        low = appends("rocksdb-shared", [10])
         samples = appends("ratoon", [140]) + appends("rocksdb", [100])
         self.assertTrue(goal(samples + low, "64 threads, against RocksDB")["met"])
         samples = appends("ratoon", [139]) + appends("rocksdb", [100])

@@ -144,6 +144,38 @@ static void turn_give(ratoon__request *r, ratoon__turn turn)
     }
 }
 
+/* Waking a thread takes a while, and most of it on the processor of whoever does it: so a caller
+ * that is told that it is done tells two others, as in a heap, and the answers of a large group
+ * spread over all processors. The leader is at the top: it is awake, and goes on when it has told
+ * two. */
+static void callers_tell(ratoon__request **callers, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (atomic_load_explicit(&callers[i]->turn, memory_order_relaxed) == RATOON__TURN_AWAKE) {
+            ratoon__request *leader = callers[i];
+            callers[i] = callers[0];
+            callers[0] = leader;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < RATOON__TOLD_BY_ONE; k++) {
+            const size_t at = RATOON__TOLD_BY_ONE * i + 1 + k;
+            callers[i]->told[k] = at < count ? callers[at] : NULL;
+        }
+    }
+    if (count > 0) {
+        turn_give(callers[0], RATOON__TURN_DONE);
+    }
+}
+
+/* The request is done, and so its caller's. */
+static void others_tell(const ratoon__request *r)
+{
+    for (size_t k = 0; k < RATOON__TOLD_BY_ONE && r->told[k] != NULL; k++) {
+        turn_give(r->told[k], RATOON__TURN_DONE);
+    }
+}
+
 /* Gives the role to whoever waits first, or to nobody. */
 static void role_pass_on(ratoon_store *s)
 {
@@ -263,9 +295,7 @@ void ratoon__commit_lead(ratoon_store *s)
             told.callers_count == 0 ? 0 : (uint32_t)told.callers_count + atomic_load(&q->count);
     }
     role_pass_on(s);
-    for (size_t i = 0; i < told.callers_count; i++) {
-        turn_give(told.callers[i], RATOON__TURN_DONE);
-    }
+    callers_tell(told.callers, told.callers_count);
     for (size_t i = 0; i < told.queues_count; i++) {
         ratoon__async_tell(told.queues[i]);
     }
@@ -315,6 +345,7 @@ ratoon_status ratoon__commit_request(ratoon_store *s, ratoon__request *r)
             turn = atomic_load(&r->turn);
         }
         if (turn == RATOON__TURN_DONE) {
+            others_tell(r);
             break;
         }
         lead = turn == RATOON__TURN_LEAD;

@@ -73,6 +73,8 @@ typedef struct ratoon__made {
 /* A change somebody waits for: a caller whose stack it lives on, or a queue of requests in flight
  * (async.c) that it belongs to. */
 typedef struct ratoon__request ratoon__request;
+enum { RATOON__TOLD_BY_ONE = 2 };
+
 struct ratoon__request {
     ratoon_id lineage;
     bool fresh; /* the lineage is new: nothing to load */
@@ -101,6 +103,7 @@ struct ratoon__request {
     ratoon__request *next;
     _Atomic uint32_t turn; /* ratoon__turn; where a caller waits, it sleeps on it */
     bool settled;          /* has its answer; the turn follows */
+    ratoon__request *told[RATOON__TOLD_BY_ONE]; /* whom its caller tells that they are done */
     uint32_t tries;
 };
 

@@ -3,7 +3,7 @@
  * batch, as a plain event store would do it (the event, the head of its stream, the row of its
  * run). Options are RocksDB's own but for those that the library sets for its commits too: buffer
  * and block size, two background jobs. */
-#include "bench/support/peer.h"
+#include "bench/support/rocks.h"
 
 #include "log/digest.h"
 
@@ -105,16 +105,28 @@ static void rocks_put_digested(void *peer, unsigned client, const bench_record *
     rocks_put(peer, client, record);
 }
 
+void bench_rocks_add(void *peer, const bench_record *record)
+{
+    const rocks *r = peer;
+    add_event(r->batch, record);
+}
+
+void bench_rocks_write(void *peer)
+{
+    const rocks *r = peer;
+    char *problem = NULL;
+    rocksdb_write(r->db, r->write_options, r->batch, &problem);
+    rocksdb_writebatch_clear(r->batch);
+    must(problem);
+}
+
 static void rocks_put_batched(void *peer, unsigned client, const bench_record *record)
 {
-    rocks *r = peer;
-    char *problem = NULL;
+    const rocks *r = peer;
     (void)client;
-    add_event(r->batch, record);
+    bench_rocks_add(peer, record);
     if ((unsigned)rocksdb_writebatch_count(r->batch) == r->batch_max) {
-        rocksdb_write(r->db, r->write_options, r->batch, &problem);
-        rocksdb_writebatch_clear(r->batch);
-        must(problem);
+        bench_rocks_write(peer);
     }
 }
 
