@@ -13,9 +13,10 @@
 enum {
     GATHER_NS_MIN = 20000, /* how long a leader waits for callers that may be back soon… */
     GATHER_NS_MAX = 500000,
-    GATHER_SHARE = 2, /* …of the time that a sync takes, at most its half */
-    SKIPS_MAX = 64,   /* groups not waited for after it was in vain */
-    SMOOTHING = 8,    /* of the last so many syncs */
+    GATHER_SHARE = 2,        /* …of the time that a sync takes, at most its half */
+    SKIPS_MAX = 64,          /* groups not waited for after it was in vain */
+    SMOOTHING = 8,           /* of the last so many syncs */
+    TOLD_BY_LEADER_MAX = 16, /* callers of a group */
 };
 
 bool ratoon__commit_queue_init(ratoon__commit_queue *q)
@@ -144,10 +145,11 @@ static void turn_give(ratoon__request *r, ratoon__turn turn)
     }
 }
 
-/* Waking a thread takes a while, and most of it on the processor of whoever does it: so a caller
- * that is told that it is done tells two others, as in a heap, and the answers of a large group
- * spread over all processors. The leader is at the top: it is awake, and goes on when it has told
- * two. */
+/* Waking a thread takes a while, and most of it on the processor of whoever does it. Of a large
+ * group, a caller that is told that it is done tells two others, as in a heap, and the answers
+ * spread over all processors; the leader, which is awake, comes first and goes on when it has told
+ * two. In a small one the leader tells all: then nobody's answer waits for a caller that gets less
+ * of the processor than others. */
 static void callers_tell(ratoon__request **callers, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
@@ -157,14 +159,15 @@ static void callers_tell(ratoon__request **callers, size_t count)
             callers[0] = leader;
         }
     }
+    const bool heap = count > TOLD_BY_LEADER_MAX;
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < RATOON__TOLD_BY_ONE; k++) {
             const size_t at = RATOON__TOLD_BY_ONE * i + 1 + k;
-            callers[i]->told[k] = at < count ? callers[at] : NULL;
+            callers[i]->told[k] = heap && at < count ? callers[at] : NULL;
         }
     }
-    if (count > 0) {
-        turn_give(callers[0], RATOON__TURN_DONE);
+    for (size_t i = 0; i < count && (i == 0 || !heap); i++) {
+        turn_give(callers[i], RATOON__TURN_DONE);
     }
 }
 

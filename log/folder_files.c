@@ -215,6 +215,30 @@ static bool copy_file(const char *from, const char *to)
     return copied;
 }
 
+/* Where the last of what was ever written to a file ends: the log of a process that was killed is
+ * as long as the space that was allocated for it (rocksdb_env.cc). */
+static bool written_size(const char *path, uint64_t *size)
+{
+    struct stat file;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const bool known = fd >= 0 && fstat(fd, &file) == 0;
+    if (known) {
+        off_t end = 0;
+        for (off_t data = 0; data >= 0; data = lseek(fd, end, SEEK_DATA)) {
+            end = lseek(fd, data, SEEK_HOLE);
+            if (end < 0) { /* not told here, or the file is empty */
+                end = file.st_size;
+                break;
+            }
+        }
+        *size = (uint64_t)end;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return known;
+}
+
 /* RocksDB never writes to a log file that it did not begin itself since it was opened, so a link
  * keeps what it held. */
 static bool link_files(const char *db, const char *links, const char *ending, ratoon__logs *logs)
@@ -234,15 +258,15 @@ static bool link_files(const char *db, const char *links, const char *ending, ra
         }
         char *from = ratoon__path_join(db, entry->d_name);
         char *to = ratoon__path_join(links, entry->d_name);
-        struct stat file;
+        uint64_t size;
         linked = from != NULL && to != NULL && (link(from, to) == 0 || copy_file(from, to)) &&
-                 stat(to, &file) == 0;
+                 written_size(from, &size);
         if (linked) {
             const uint64_t number = strtoull(entry->d_name, NULL, 10);
-            logs->bytes += (uint64_t)file.st_size;
+            logs->bytes += size;
             if (number < oldest) {
                 oldest = number;
-                oldest_size = (uint64_t)file.st_size;
+                oldest_size = size;
             }
         }
         free(from);

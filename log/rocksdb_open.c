@@ -1,5 +1,6 @@
 /* Creating and opening a store. Opening proves what it can about the log's end before anything is
  * served (E04). */
+#include "log/rocksdb_env.h"
 #include "log/rocksdb_impl.h"
 
 #include "log/folder.h"
@@ -120,7 +121,7 @@ static void options_make(options_set *set, int recovery, bool hinted)
     for (int i = 0; i < RATOON__FAMILIES; i++) {
         set->family[i] = family_options(set, i, hinted);
     }
-    set->base = ratoon__rocks_listened(set->base, &set->listener);
+    set->base = ratoon__rocks_listened(ratoon__rocks_logs_ahead(set->base), &set->listener);
 }
 
 static void options_free(options_set *set)
