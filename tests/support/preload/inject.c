@@ -65,25 +65,28 @@ static void note(const hook_call *call)
     }
 }
 
-static bool is_meant(const hook_call *call)
+static bool ends_with(const hook_call *call, const char *end)
 {
     char path[sizeof report.path];
-    const size_t end = strlen(now.end);
+    const size_t size = strlen(end);
+    path_of(call, path);
+    return strlen(path) >= size && strcmp(path + strlen(path) - size, end) == 0;
+}
+
+static bool is_meant(const hook_call *call)
+{
     if (now.ops == 0 || (now.ops & (1u << call->op)) == 0) {
         return false;
     }
-    if (end == 0) {
-        return true;
-    }
-    path_of(call, path);
-    return strlen(path) >= end && strcmp(path + strlen(path) - end, now.end) == 0;
+    return now.end[0] == '\0' || ends_with(call, now.end);
 }
 
+/* What is written to a log counts when it is written, not when space is allocated for it. */
 static bool takes_room(const hook_call *call)
 {
     return call->op == HOOK_WRITE || call->op == HOOK_PWRITE ||
            (call->op == HOOK_ALLOCATE && now.room_known &&
-            (call->flags & FALLOC_FL_KEEP_SIZE) == 0);
+            (call->flags & FALLOC_FL_KEEP_SIZE) == 0 && !ends_with(call, ".log"));
 }
 
 static int judge(hook_call *call)
