@@ -1,7 +1,8 @@
 /* RocksDB behind callers that wait and share a sync: whoever finds nobody writing writes the
  * commits of all that have come, in one batch with one sync, and tells them; nothing is decided,
- * encoded or hashed. Waiting for those who are about to come back, and telling by a heap, is done
- * as the library's committer does it. So this is what that way of sharing costs by itself. */
+ * encoded or hashed. Waiting for those who are about to come back is done as the library's
+ * committer does it, and so is telling by a heap, here for groups of any size. So this is what that
+ * way of sharing costs by itself. */
 #include "bench/support/rocks.h"
 
 #include "log/futex.h"
