@@ -5,6 +5,7 @@
 #include "tests/crash/crash.h"
 #include "tests/support/derived.h"
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -413,6 +414,43 @@ static void check_copy(const crash_check *c, const char *name, uint64_t position
     free(path);
 }
 
+/* A prune that was killed leaves a note for each lineage that it was to delete. The next deletion
+ * takes out those of lineages that are gone; the others stay until somebody deletes them again. */
+static void finish_deletions(const crash_check *c, ratoon_store *store, const log_walk *w)
+{
+    ratoon_prune_options options = RATOON_PRUNE_OPTIONS_INIT;
+    ratoon_deleted *deleted = NULL;
+    size_t count = 0;
+    ratoon_error error;
+    options.before = 1; /* no run ended as early */
+    if (ratoon_prune(store, &options, &deleted, &count, NULL, &error) != RATOON_OK) {
+        wrong("deletions can't be finished: %s", error.message);
+    } else if (count > 0) {
+        wrong("a prune of runs of another age deleted %zu", count);
+    }
+    free(deleted);
+    char *path = support_path_join(c->store, "deleting");
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        ratoon_id lineage;
+        bool exists = false;
+        if (ratoon_id_parse(entry->d_name, &lineage) != RATOON_OK) {
+            continue;
+        }
+        for (size_t i = 0; i < w->roots_count && !exists; i++) {
+            exists = !w->marks[i] && ratoon_id_equal(w->roots[i], lineage);
+        }
+        if (!exists) {
+            wrong("the note of a finished deletion is left: %s", entry->d_name);
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    free(path);
+}
+
 int crash_check_main(const crash_check *c)
 {
     log_walk w = {.status = RATOON_OK};
@@ -429,6 +467,7 @@ int crash_check_main(const crash_check *c)
         if (c->full) {
             check_derived(c, store);
         }
+        finish_deletions(c, store, &w);
         ratoon_store_close(store);
         for (size_t i = 0; i < w.roots_count; i++) {
             if (w.marks[i]) {

@@ -10,8 +10,7 @@ enum {
     BESIDE_MAX = 4,
     IN_STORE_MAX = 24,
     IN_FOLDER_MAX = 12,
-    NOTES_MAX = 4000, /* one for each lineage that a prune which was killed was to delete: as many
-                       * as rounds before made, which is more the faster the machine is */
+    NOTES_MAX = 4000, /* all of lineages that exist, or the checker would have said so */
     UNFINISHED_MAX = 6,
     IN_DATABASE_MAX = 24
 };
