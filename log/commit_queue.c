@@ -6,14 +6,17 @@
  * Pushing takes no lock. A caller that waits sleeps on a word of its own request, which says what
  * it is woken for: its answer, or the role. */
 #include "log/futex.h"
+#include "log/monotonic.h"
 #include "log/store_impl.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 enum {
-    GATHER_NS_MIN = 20000, /* how long a leader waits for callers that may be back soon… */
-    GATHER_NS_MAX = 500000,
-    GATHER_SHARE = 2,        /* …of the time that a sync takes, at most its half */
+    BACK_NS = 3000,          /* from one caller that was told, and comes back, to the next */
+    GATHER_SYNCS = 2,        /* a leader waits for them for as long as so many syncs take… */
+    GATHER_NS_MAX = 500000,  /* …but no longer than this… */
+    AWAKE_NS_MAX = 100000,   /* …and so long without sleeping, as being woken takes a while */
     SKIPS_MAX = 64,          /* groups not waited for after it was in vain */
     SMOOTHING = 8,           /* of the last so many syncs */
     TOLD_BY_LEADER_MAX = 16, /* callers of a group */
@@ -201,38 +204,50 @@ static void role_pass_on(ratoon_store *s)
     } while (atomic_load(&q->arrived) != NULL && role_take(q));
 }
 
-static uint64_t now_ns(void)
+static bool all_wait(ratoon__commit_queue *q)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return atomic_load(&q->count) >= q->expected;
+}
+
+/* Until all that are expected wait, or the time is over. */
+static void wait_for_callers(ratoon__commit_queue *q, uint64_t most_ns)
+{
+    const uint64_t begin_ns = ratoon__monotonic_ns();
+    uint64_t spent_ns;
+    do {
+        sched_yield(); /* to those who are to come */
+        spent_ns = ratoon__monotonic_ns() - begin_ns;
+    } while (!all_wait(q) && spent_ns < most_ns && spent_ns < AWAKE_NS_MAX);
+    if (all_wait(q) || spent_ns >= most_ns) {
+        return;
+    }
+    const struct timespec timeout = {.tv_nsec = (long)(most_ns - spent_ns)};
+    atomic_store(&q->gather, q->expected);
+    if (!all_wait(q)) {
+        ratoon__futex_wait(&q->gather, q->expected, &timeout);
+    }
+    atomic_store(&q->gather, 0);
 }
 
 /* One sync is shared by all who are in the group, and those who were answered last are about to
- * come back: waiting for them, for less time than a sync takes, makes groups twice as large as
- * going ahead with those who came meanwhile. Where they don't come back, it isn't tried for a
+ * come back: waiting for them makes groups twice as large as going ahead with those who came
+ * meanwhile. Not where there are so many that their coming back takes longer than a sync: then it
+ * is better to write some while others come. Where they don't come back, it isn't tried for a
  * while. */
 static void gather(ratoon_store *s)
 {
     ratoon__commit_queue *q = &s->queue;
-    if (s->options.durability != RATOON_DURABILITY_SYNC || q->expected < 2 ||
-        atomic_load(&q->count) >= q->expected) {
+    if (s->options.durability != RATOON_DURABILITY_SYNC || q->expected < 2 || all_wait(q) ||
+        (uint64_t)q->expected * BACK_NS > q->sync_ns) {
         return;
     }
     if (q->skip > 0) {
         q->skip--;
         return;
     }
-    uint64_t most_ns = q->sync_ns / GATHER_SHARE;
-    most_ns = most_ns < GATHER_NS_MIN ? GATHER_NS_MIN : most_ns;
-    most_ns = most_ns > GATHER_NS_MAX ? GATHER_NS_MAX : most_ns;
-    const struct timespec timeout = {.tv_nsec = (long)most_ns};
-    atomic_store(&q->gather, q->expected);
-    if (atomic_load(&q->count) < q->expected) {
-        ratoon__futex_wait(&q->gather, q->expected, &timeout);
-    }
-    atomic_store(&q->gather, 0);
-    if (atomic_load(&q->count) >= q->expected) {
+    const uint64_t most_ns = q->sync_ns * GATHER_SYNCS;
+    wait_for_callers(q, most_ns < GATHER_NS_MAX ? most_ns : GATHER_NS_MAX);
+    if (all_wait(q)) {
         q->skips = 0;
     } else {
         q->skips = q->skips == 0 ? 1 : q->skips < SKIPS_MAX ? q->skips * 2 : SKIPS_MAX;
@@ -284,14 +299,11 @@ void ratoon__commit_lead(ratoon_store *s)
     size_t count = 0;
     ratoon__request *list = take(q, members, &count);
     if (count > 0) {
-        bool appended = false;
-        const bool syncs = s->options.durability == RATOON_DURABILITY_SYNC;
-        const uint64_t begin_ns = syncs ? now_ns() : 0;
+        uint64_t sync_ns = 0;
         put_back(q,
-                 ratoon__group_commit(s, s->driver, q->encoder, &q->space, list, count, &appended));
-        if (appended && syncs) { /* nobody else gathers */
-            const uint64_t took_ns = now_ns() - begin_ns;
-            q->sync_ns = (q->sync_ns * (SMOOTHING - 1) + took_ns) / SMOOTHING;
+                 ratoon__group_commit(s, s->driver, q->encoder, &q->space, list, count, &sync_ns));
+        if (sync_ns > 0) {
+            q->sync_ns = (q->sync_ns * (SMOOTHING - 1) + sync_ns) / SMOOTHING;
         }
         settle(members, count, &told);
         q->expected =

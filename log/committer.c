@@ -2,6 +2,7 @@
  * leave it (commit_decide.c), writes one batch, and syncs once. An answer, a refusal included, is
  * given only after the sync of what it rests on. Who does this, and for whom: commit_queue.c. */
 #include "log/commit_group.h"
+#include "log/monotonic.h"
 #include "log/points.h"
 
 #include <stdlib.h>
@@ -186,11 +187,11 @@ static bool slot_end(ratoon_store *s, ratoon__commit_group *g, ratoon__commit_sl
 
 ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon__encoder *encoder,
                                       ratoon__group_space **space, ratoon__request *list,
-                                      size_t count, bool *appended)
+                                      size_t count, uint64_t *sync_ns)
 {
     ratoon__request *again = NULL, **again_last = &again;
     ratoon_error failure;
-    *appended = false;
+    *sync_ns = 0;
     if (!group_space_reserve(space, count)) {
         group_out_of_memory(list);
         return NULL;
@@ -207,8 +208,12 @@ ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon
     ratoon_status status = RATOON_OK;
     failure.code = RATOON_OK;
     if (g.appends_count > 0) {
-        *appended = true;
+        const uint64_t begin_ns = g.sync ? ratoon__monotonic_ns() : 0;
         status = d->ops->append(d, g.appends, g.appends_count, g.sync, &failure);
+        if (g.sync) { /* over a socket only the whole is known */
+            *sync_ns = g.appends[0].sync_ns != 0 ? g.appends[0].sync_ns
+                                                 : ratoon__monotonic_ns() - begin_ns;
+        }
         if (status != RATOON_OK && failure.code != status) {
             (void)ratoon__fail(&failure, status, "%s", ratoon_status_text(status));
         }
@@ -243,7 +248,7 @@ ratoon_status ratoon__commit_direct(ratoon_store *s, ratoon__driver *d, ratoon__
      * owner): the expected head keeps the two apart, and the encoder is its own. */
     ratoon__encoder *encoder = ratoon__encoder_new();
     ratoon__group_space *space = NULL;
-    bool appended;
+    uint64_t sync_ns;
     if (encoder == NULL) {
         return ratoon__fail(r->error, RATOON_ERR_NO_MEMORY, "out of memory");
     }
@@ -251,7 +256,7 @@ ratoon_status ratoon__commit_direct(ratoon_store *s, ratoon__driver *d, ratoon__
     r->after = NULL;
     do {
         r->next = NULL;
-    } while (ratoon__group_commit(s, d, encoder, &space, r, 1, &appended) != NULL);
+    } while (ratoon__group_commit(s, d, encoder, &space, r, 1, &sync_ns) != NULL);
     ratoon__encoder_free(encoder);
     ratoon__group_space_free(space);
     ratoon__request_finish_error(r);

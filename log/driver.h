@@ -52,6 +52,7 @@ typedef struct ratoon__append {
     uint64_t head;        /* CONFLICT: the head there is, unless it rests on a refused one */
     ratoon_id holder;     /* CLAIMED: the run that holds the name */
     uint32_t claim;       /* CLAIMED: which of the claims */
+    uint64_t sync_ns;     /* the first of a group: what its sync took; 0: none, or not known */
 } ratoon__append;
 
 /* Whether the append that this one was made behind was refused. One that is not in `group` has been

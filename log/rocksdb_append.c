@@ -4,6 +4,7 @@
 
 #include "log/folder.h"
 #include "log/points.h"
+#include "log/rocksdb_env.h"
 
 #include <rocksdb/c.h>
 
@@ -440,6 +441,7 @@ static ratoon_status append_group(ratoon__rocks *r, ratoon__append *appends, siz
         }
         return status;
     }
+    appends[0].sync_ns = sync ? ratoon__rocks_sync_took() : 0;
     const bool piled_up = publish(r, appends, count);
     ratoon__at(RATOON__POINT_APPEND_PUBLISHED);
     if (piled_up) {

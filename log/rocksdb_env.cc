@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <new>
@@ -46,6 +47,8 @@ const size_t piece_max = ahead / 2; /* but not ahead of as much at once: it woul
 const unsigned syncs_few = 4;       /* nor before so many syncs: commands end before they pay */
 
 char zeros[ahead]; /* not const, or they would take that much room in every program */
+
+thread_local uint64_t sync_took = 0; /* nanoseconds, of this thread's syncs */
 
 /* A file whose size is limited ends a process that makes it larger: then it is not for us to make
  * it larger than what is written to it. */
@@ -89,7 +92,11 @@ class log_file : public rocksdb::FSWritableFileOwnerWrapper {
     IOStatus Sync(const IOOptions &options, IODebugContext *dbg) override
     {
         syncs.fetch_add(1, std::memory_order_relaxed);
-        return FSWritableFileOwnerWrapper::Sync(options, dbg);
+        const auto begin = std::chrono::steady_clock::now();
+        const IOStatus status = FSWritableFileOwnerWrapper::Sync(options, dbg);
+        sync_took += static_cast<uint64_t>(
+            std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count());
+        return status;
     }
 
     IOStatus Close(const IOOptions &options, IODebugContext *dbg) override
@@ -205,4 +212,11 @@ rocksdb_options_t *ratoon__rocks_logs_ahead(rocksdb_options_t *o)
         rocksdb_options_destroy(done ? o : with);
     }
     return done ? with : o;
+}
+
+uint64_t ratoon__rocks_sync_took(void)
+{
+    const uint64_t took = sync_took;
+    sync_took = 0;
+    return took;
 }

@@ -2,6 +2,8 @@
 #ifndef RATOON_LOG_ROCKSDB_ENV_H
 #define RATOON_LOG_ROCKSDB_ENV_H
 
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -12,6 +14,10 @@ typedef struct rocksdb_options_t rocksdb_options_t;
  * log what can be done ahead. As they were where RocksDB knows no such option or memory ran out; it
  * does without. */
 rocksdb_options_t *ratoon__rocks_logs_ahead(rocksdb_options_t *o);
+
+/* How long the last sync of a log by this thread took, in nanoseconds. 0: there was none since this
+ * was asked. */
+uint64_t ratoon__rocks_sync_took(void);
 
 #ifdef __cplusplus
 }

@@ -129,7 +129,7 @@ typedef struct ratoon__commit_queue {
     uint32_t expected; /* callers that may be back soon, and be in the next group */
     uint32_t skip,
         skips;        /* groups not to wait for, since waiting was in vain; how many next time */
-    uint64_t sync_ns; /* what a group's write and sync take, smoothed */
+    uint64_t sync_ns; /* what a group's sync takes, smoothed */
 } ratoon__commit_queue;
 
 struct ratoon_store {
@@ -210,10 +210,10 @@ ratoon_status ratoon__commit_direct(ratoon_store *s, ratoon__driver *d, ratoon__
 typedef struct ratoon__group_space ratoon__group_space;
 void ratoon__group_space_free(ratoon__group_space *space);
 /* Decides and appends a list of requests; gives those that have to be decided again, in their
- * order. The others are settled. *appended: something was written. */
+ * order. The others are settled. *sync_ns: what their sync took; 0: nothing was synced. */
 ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon__encoder *encoder,
                                       ratoon__group_space **space, ratoon__request *list,
-                                      size_t count, bool *appended);
+                                      size_t count, uint64_t *sync_ns);
 /* Completes the error of a request that is settled. */
 void ratoon__request_finish_error(ratoon__request *r);
 
