@@ -3,7 +3,9 @@
  * made with the first queue, takes the committer's role where nobody waits who could, and calls
  * back for the queues that leave that to it.
  *
- * Order of locks: none is taken while another is held. */
+ * Order of locks: none is taken while another is held, but for those that making a commit ahead
+ * takes (async_ahead.c). */
+#include "log/async_ahead.h"
 #include "log/futex.h"
 #include "log/store_impl.h"
 
@@ -47,6 +49,7 @@ struct ratoon_async {
     bool closing;
     ratoon__request *ready, **ready_last; /* answered, not called back */
     ratoon__request *spare;               /* flights to be used again */
+    ratoon__tips tips;                    /* has a lock of its own */
 };
 
 /* The callback that this thread is in. */
@@ -169,6 +172,9 @@ static ratoon_status service_of(ratoon_store *s, service **out, ratoon_error *er
 
 bool ratoon__async_settled(ratoon_async *a, ratoon__request *first, ratoon__request *last)
 {
+    for (const ratoon__request *r = first; r != NULL; r = r->next) {
+        ratoon__tip_answered(r);
+    }
     pthread_mutex_lock(&a->lock);
     const bool tell = a->ready == NULL;
     *a->ready_last = first;
@@ -368,6 +374,7 @@ ratoon_status ratoon_async_apply(ratoon_async *async, ratoon_id run, uint64_t ep
         return status;
     }
     ratoon_store *store = async->store; /* the queue may be gone once the request is pushed */
+    ratoon__tips_make_ahead(store, &async->tips, &f->request);
     if (ratoon__commit_submit(store, &f->request)) {
         ratoon__async_give_role(store);
     }
@@ -427,6 +434,7 @@ ratoon_status ratoon_async_open(ratoon_store *store, const ratoon_async_options 
     a->ready_last = &a->ready;
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->changed, NULL);
+    pthread_mutex_init(&a->tips.lock, NULL);
     pthread_mutex_lock(&v->lock);
     a->next = v->all;
     v->all = a;
@@ -505,6 +513,7 @@ static void async_free(ratoon_async *a)
         ratoon__apply_free(&((flight *)r)->apply);
         free(r);
     }
+    ratoon__tips_free(&a->tips);
     pthread_cond_destroy(&a->changed);
     pthread_mutex_destroy(&a->lock);
     free(a);

@@ -30,22 +30,25 @@ static void tentative_set(const ratoon__commit_group *g, const ratoon__lineage *
     ratoon__tentative *t = tentative_place(g, lineage->id);
     ratoon__lineage_unref(t->lineage);
     t->lineage = ratoon__lineage_ref(lineage);
-    t->unfolded = unfolded;
+    t->unfolded = t->unfolded_last = unfolded;
     t->append = append;
 }
 
-/* Most commits are the only one of their lineage in a group: those are folded in once they are
- * acknowledged, in place where nobody looks. Only what another request is to be judged by has to be
- * there before: it is folded into a copy, which is the group's own from then on. */
+/* Most commits are the only one of their lineage in a group, or were made behind each other ahead
+ * of it: those are folded in once they are acknowledged, in place where nobody looks. Only what
+ * another request is to be judged by has to be there before: it is folded into a copy, which is the
+ * group's own from then on. */
 static ratoon_status tentative_fold(ratoon__tentative *t, ratoon_error *error)
 {
-    if (t->unfolded == NULL) {
-        return RATOON_OK;
-    }
-    const ratoon__commit_slot *at = t->unfolded;
-    ratoon_status status = ratoon__fold_into(&t->lineage, &at->commit, &at->digest, error);
-    if (status == RATOON_OK || t->lineage == NULL) {
-        t->unfolded = NULL; /* where it is gone, the log's head refuses what is judged without it */
+    ratoon_status status = RATOON_OK;
+    while (status == RATOON_OK && t->unfolded != NULL) {
+        const ratoon__commit_slot *at = t->unfolded;
+        status = ratoon__fold_into(&t->lineage, &at->commit, &at->digest, error);
+        if (status == RATOON_OK) {
+            t->unfolded = at->next_unfolded;
+        } else if (t->lineage == NULL) {
+            t->unfolded = NULL; /* the log's head refuses what is judged without it */
+        }
     }
     return status;
 }
@@ -185,22 +188,53 @@ static ratoon_status before_of(ratoon__commit_group *g, ratoon__request *r, bool
     return ratoon__projection_load(g->store, g->driver, r->lineage, fresh_wanted, out, r->error);
 }
 
-/* Takes the commit that the caller made ahead, where it comes after what is there now. */
+static bool comes_after(const ratoon__commit *c, uint64_t number, const ratoon_digest *digest)
+{
+    return c->number == number + 1 && memcmp(&c->previous, digest, sizeof *digest) == 0;
+}
+
+/* Behind the group's last commit of the lineage. */
+static bool made_ahead_chained(ratoon__commit_group *g, ratoon__commit_slot *at,
+                               ratoon__tentative *t)
+{
+    ratoon__request *r = at->request;
+    ratoon__commit_slot *last = t->unfolded != NULL ? t->unfolded_last : NULL;
+    const bool fits =
+        last != NULL ? comes_after(&r->ahead.commit, last->commit.number, &last->digest)
+                     : comes_after(&r->ahead.commit, t->lineage->head, &t->lineage->head_digest);
+    if (!fits) {
+        return false;
+    }
+    slot_append(g, at, &r->ahead, r->ahead.failure);
+    g->appends[at->append].rests_on = (uint32_t)(at->append - t->append);
+    if (last != NULL) {
+        last->next_unfolded = at;
+    } else {
+        t->unfolded = at;
+    }
+    t->unfolded_last = at;
+    t->append = at->append;
+    at->from_tentative = true;
+    return true;
+}
+
+/* Takes the commit that was made ahead, where it comes after what is there now. */
 static bool made_ahead_taken(ratoon__commit_group *g, ratoon__commit_slot *at)
 {
     ratoon__request *r = at->request;
-    ratoon__lineage *before = NULL;
-    const ratoon__commit *c = &r->ahead.commit;
-    if (c->number == 0 || tentative_find(g, r->lineage) != NULL) {
+    if (r->ahead.commit.number == 0) {
         return false;
     }
-    before = ratoon__projection_cached(g->store, r->lineage);
-    const bool fits = before != NULL && before->head + 1 == c->number &&
-                      memcmp(&before->head_digest, &c->previous, sizeof c->previous) == 0;
+    ratoon__tentative *t = tentative_find(g, r->lineage);
+    if (t != NULL) {
+        return made_ahead_chained(g, at, t);
+    }
+    ratoon__lineage *before = ratoon__projection_cached(g->store, r->lineage);
+    const bool fits =
+        before != NULL && comes_after(&r->ahead.commit, before->head, &before->head_digest);
     if (fits) {
         slot_append(g, at, &r->ahead, r->ahead.failure);
         tentative_set(g, before, at, at->append);
-        r->status = RATOON_OK;
     }
     ratoon__lineage_unref(before);
     return fits;
@@ -209,9 +243,13 @@ static bool made_ahead_taken(ratoon__commit_group *g, ratoon__commit_slot *at)
 void ratoon__slot_decide(ratoon__commit_group *g, ratoon__commit_slot *at)
 {
     ratoon__request *r = at->request;
-    const bool taken = made_ahead_taken(g, at);
+    r->ahead_taken = made_ahead_taken(g, at);
     r->ahead.commit.number = 0;
-    for (int fresh = r->tries > 0; !taken && fresh <= 1; fresh++) {
+    if (r->ahead_taken) {
+        r->status = RATOON_OK;
+        return;
+    }
+    for (int fresh = r->tries > 0; fresh <= 1; fresh++) {
         ratoon__lineage *before = NULL;
         bool is_tentative = false;
         ratoon__facts facts;

@@ -13,13 +13,14 @@ typedef struct ratoon__commit_slot {
     bool appended;       /* it has an entry in `appends` */
     bool from_tentative; /* decided on top of a commit of this group */
     size_t append;
+    struct ratoon__commit_slot *next_unfolded; /* of the same lineage */
 } ratoon__commit_slot;
 
 /* A projection changed by this group and not yet acknowledged. */
 typedef struct ratoon__tentative {
-    ratoon__lineage *lineage;      /* NULL: a free place */
-    ratoon__commit_slot *unfolded; /* the group's last one for it where it isn't folded in yet */
-    size_t append;                 /* the group's last one for it */
+    ratoon__lineage *lineage;                      /* NULL: a free place */
+    ratoon__commit_slot *unfolded, *unfolded_last; /* the group's for it that aren't folded in */
+    size_t append;                                 /* the group's last one for it */
 } ratoon__tentative;
 
 typedef struct ratoon__commit_group {

@@ -80,26 +80,35 @@ static void encoder_give_back(ratoon__commit_queue *q, ratoon__encoder *e)
     ratoon__encoder_free(e);
 }
 
+bool ratoon__commit_make_on(ratoon_store *s, ratoon__request *r, const ratoon__lineage *before)
+{
+    ratoon__encoder *encoder = encoder_take(&s->queue);
+    if (encoder == NULL) {
+        return false;
+    }
+    ratoon__decision d = {.arena = r->arena};
+    ratoon__facts facts;
+    ratoon_error *error = r->error;
+    r->error = NULL; /* whatever goes wrong, the committer says so */
+    ratoon__facts_of(s, before, &facts);
+    const bool made =
+        r->decide(r, before, &facts, &d, NULL) == RATOON_OK && d.count > 0 &&
+        ratoon__decision_folds_later(before, &d) &&
+        ratoon__commit_make(s, encoder, r, before, &d, facts.now_us, true, &r->ahead) == RATOON_OK;
+    r->ahead.failure = ratoon__decision_has_failure(&d);
+    if (!made) {
+        r->ahead.commit.number = 0;
+    }
+    r->error = error;
+    encoder_give_back(&s->queue, encoder);
+    return made;
+}
+
 void ratoon__commit_make_ahead(ratoon_store *s, ratoon__request *r)
 {
     ratoon__lineage *before = ratoon__projection_cached(s, r->lineage);
-    ratoon__encoder *encoder = before != NULL ? encoder_take(&s->queue) : NULL;
-    if (encoder != NULL) {
-        ratoon__decision d = {.arena = r->arena};
-        ratoon__facts facts;
-        ratoon_error *error = r->error;
-        r->error = NULL; /* whatever goes wrong, the committer says so */
-        ratoon__facts_of(s, before, &facts);
-        const bool made = r->decide(r, before, &facts, &d, NULL) == RATOON_OK && d.count > 0 &&
-                          ratoon__decision_folds_later(before, &d) &&
-                          ratoon__commit_make(s, encoder, r, before, &d, facts.now_us, true,
-                                              &r->ahead) == RATOON_OK;
-        r->ahead.failure = ratoon__decision_has_failure(&d);
-        if (!made) {
-            r->ahead.commit.number = 0;
-        }
-        r->error = error;
-        encoder_give_back(&s->queue, encoder);
+    if (before != NULL) {
+        (void)ratoon__commit_make_on(s, r, before);
     }
     ratoon__lineage_unref(before);
 }

@@ -98,7 +98,9 @@ struct ratoon__request {
                              * or only what changes no row and no name (ratoon__events_quiet) */
     ratoon_id claim_holder; /* CLAIMED: who, and which kind */
     bool claimed_key;
-    ratoon__made ahead; /* made before it was pushed (commit_make.c) */
+    ratoon__made ahead;      /* made before it was pushed (commit_make.c) */
+    bool ahead_taken;        /* and became the lineage's next commit as it was */
+    struct ratoon__tip *tip; /* of a queue: what it was made behind (async_ahead.c); NULL: none */
     /* the committer's */
     ratoon__request *next;
     _Atomic uint32_t turn; /* ratoon__turn; where a caller waits, it sleeps on it */
@@ -202,6 +204,8 @@ ratoon_status ratoon__commit_make(ratoon_store *s, ratoon__encoder *encoder,
  * which would only wait meanwhile. The committer takes it if nothing came in between, and else
  * decides anew: a refusal, too, is for it to say. */
 void ratoon__commit_make_ahead(ratoon_store *s, ratoon__request *r);
+/* The same, on the given projection; false: it was not made. */
+bool ratoon__commit_make_on(ratoon_store *s, ratoon__request *r, const ratoon__lineage *before);
 
 /* ---- committer.c ---- */
 /* The same for one request outside the queue, straight to `d`; for recovery. */

@@ -5,7 +5,8 @@ if(NOT RATOON_SANITIZE MATCHES thread)
         pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_trylock
         pthread_mutex_unlock pthread_cond_init pthread_cond_destroy pthread_cond_wait
         pthread_cond_timedwait pthread_cond_clockwait pthread_cond_signal pthread_cond_broadcast
-        pthread_create pthread_join ratoon__futex_wait ratoon__futex_wake clock_gettime nanosleep getrandom
+        pthread_create pthread_join ratoon__futex_wait ratoon__futex_wake clock_gettime nanosleep
+        sched_yield getrandom
         open openat close read write pread fstat stat lstat fstatat access mkdir mkdirat rmdir
         unlink unlinkat remove nftw opendir fdopendir readdir closedir fopen flock mmap fsync
         realpath rename dirfd

@@ -32,6 +32,7 @@ void __wrap_ratoon__futex_wait(_Atomic uint32_t *word, uint32_t value,
 void __wrap_ratoon__futex_wake(_Atomic uint32_t *word, int count);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
 int __wrap_nanosleep(const struct timespec *duration, struct timespec *left);
+int __wrap_sched_yield(void);
 ssize_t __wrap_getrandom(void *data, size_t size, unsigned flags);
 
 typedef struct lock { /* in the place of a pthread_mutex_t; zero: free */
@@ -218,6 +219,13 @@ int __wrap_nanosleep(const struct timespec *duration, struct timespec *left)
 {
     (void)left;
     sim_sleep(ns_of(duration));
+    return 0;
+}
+
+/* Who yields again and again sees the time pass. */
+int __wrap_sched_yield(void)
+{
+    sim_sleep(1 + sim_below(5000));
     return 0;
 }
 
