@@ -93,7 +93,7 @@ class log_file : public rocksdb::FSWritableFileOwnerWrapper {
     {
         syncs.fetch_add(1, std::memory_order_relaxed);
         const auto begin = std::chrono::steady_clock::now();
-        const IOStatus status = FSWritableFileOwnerWrapper::Sync(options, dbg);
+        IOStatus status = FSWritableFileOwnerWrapper::Sync(options, dbg);
         sync_took += static_cast<uint64_t>(
             std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count());
         return status;
