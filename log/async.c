@@ -173,7 +173,7 @@ static ratoon_status service_of(ratoon_store *s, service **out, ratoon_error *er
 bool ratoon__async_settled(ratoon_async *a, ratoon__request *first, ratoon__request *last)
 {
     for (const ratoon__request *r = first; r != NULL; r = r->next) {
-        ratoon__tip_answered(r);
+        ratoon__tip_answered(&a->tips, r);
     }
     pthread_mutex_lock(&a->lock);
     const bool tell = a->ready == NULL;
@@ -434,7 +434,7 @@ ratoon_status ratoon_async_open(ratoon_store *store, const ratoon_async_options 
     a->ready_last = &a->ready;
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->changed, NULL);
-    pthread_mutex_init(&a->tips.lock, NULL);
+    ratoon__tips_init(&a->tips);
     pthread_mutex_lock(&v->lock);
     a->next = v->all;
     v->all = a;

@@ -10,7 +10,12 @@
 
 #include "log/slots.h"
 
-enum { LOOKED_AT = 4 }; /* places, for one lineage */
+enum {
+    LOOKED_AT = 4,      /* places, for one lineage */
+    CROWDED_SHARE = 16, /* how much of `crowded` one request is */
+    CROWDED_MIN = RATOON__CROWDED_ALL / 4,
+    RUNS_MAX = 32, /* of a lineage whose projection is copied for that */
+};
 
 static bool is_free(ratoon__tip *t)
 {
@@ -39,13 +44,47 @@ static ratoon__tip *place_of(ratoon__tips *tips, const ratoon_id *lineage)
     return unused;
 }
 
-/* Where nothing is in flight, what is known of the lineage is in the cache. */
-static void begin(ratoon_store *s, ratoon__tip *t, ratoon_id lineage)
+void ratoon__tips_init(ratoon__tips *tips)
 {
+    pthread_mutex_init(&tips->lock, NULL);
+    tips->crowded = RATOON__CROWDED_ALL;
+}
+
+static void note_crowded(ratoon__tips *tips, bool crowded)
+{
+    tips->crowded -= tips->crowded / CROWDED_SHARE;
+    tips->crowded += crowded ? RATOON__CROWDED_ALL / CROWDED_SHARE : 0;
+}
+
+/* Where nothing is in flight, what is known of the lineage is in the cache. A projection beside
+ * that one is a copy, and has the committer copy what it would change in place: it pays only where
+ * more requests of the lineage come while this one is in flight. */
+static void begin(ratoon_store *s, ratoon__tips *tips, ratoon__tip *t, ratoon__request *r)
+{
+    ratoon__lineage *before = ratoon__projection_cached(s, r->lineage);
+    const bool made = before != NULL && ratoon__commit_make_on(s, r, before);
+    const bool goes_on =
+        made && tips->crowded >= CROWDED_MIN && before->runs_count <= RUNS_MAX &&
+        ratoon__fold_into(&before, &r->ahead.commit, &r->ahead.digest, NULL) == RATOON_OK;
     forget(t);
-    t->lineage = lineage;
-    t->after = ratoon__projection_cached(s, lineage);
-    atomic_store(&t->spoiled, t->after == NULL);
+    t->lineage = r->lineage;
+    if (goes_on) {
+        t->after = before;
+    } else {
+        ratoon__lineage_unref(before);
+    }
+    atomic_store(&t->spoiled, !goes_on);
+}
+
+static void go_on(ratoon_store *s, ratoon__tip *t, ratoon__request *r)
+{
+    const bool made =
+        ratoon__commit_make_on(s, r, t->after) &&
+        ratoon__fold_into(&t->after, &r->ahead.commit, &r->ahead.digest, NULL) == RATOON_OK;
+    if (!made) {
+        atomic_store(&t->spoiled, true);
+        forget(t);
+    }
 }
 
 void ratoon__tips_make_ahead(ratoon_store *s, ratoon__tips *tips, ratoon__request *r)
@@ -53,15 +92,12 @@ void ratoon__tips_make_ahead(ratoon_store *s, ratoon__tips *tips, ratoon__reques
     pthread_mutex_lock(&tips->lock);
     ratoon__tip *t = place_of(tips, &r->lineage);
     if (t != NULL) {
-        if (is_free(t)) {
-            begin(s, t, r->lineage);
-        }
-        const bool made =
-            !atomic_load(&t->spoiled) && ratoon__commit_make_on(s, r, t->after) &&
-            ratoon__fold_into(&t->after, &r->ahead.commit, &r->ahead.digest, NULL) == RATOON_OK;
-        if (!made) {
-            atomic_store(&t->spoiled, true);
-            forget(t);
+        const bool first = is_free(t);
+        note_crowded(tips, !first);
+        if (first) {
+            begin(s, tips, t, r);
+        } else if (!atomic_load(&t->spoiled)) {
+            go_on(s, t, r);
         }
         r->tip = t;
         atomic_fetch_add(&t->in_flight, 1);
@@ -69,7 +105,7 @@ void ratoon__tips_make_ahead(ratoon_store *s, ratoon__tips *tips, ratoon__reques
     pthread_mutex_unlock(&tips->lock);
 }
 
-void ratoon__tip_answered(const ratoon__request *r)
+void ratoon__tip_answered(ratoon__tips *tips, const ratoon__request *r)
 {
     ratoon__tip *t = r->tip;
     if (t == NULL) {
@@ -78,7 +114,13 @@ void ratoon__tip_answered(const ratoon__request *r)
     if (!r->ahead_taken || r->status != RATOON_OK) {
         atomic_store(&t->spoiled, true);
     }
-    atomic_fetch_sub_explicit(&t->in_flight, 1, memory_order_release);
+    if (atomic_fetch_sub(&t->in_flight, 1) == 1) {
+        pthread_mutex_lock(&tips->lock);
+        if (is_free(t)) {
+            forget(t);
+        }
+        pthread_mutex_unlock(&tips->lock);
+    }
 }
 
 void ratoon__tips_free(ratoon__tips *tips)

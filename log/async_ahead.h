@@ -16,16 +16,22 @@ typedef struct ratoon__tip {
     atomic_bool spoiled;        /* what is in flight will not be as it was made */
 } ratoon__tip;
 
-typedef struct ratoon__tips { /* of a queue; zero-initialised but for the lock */
-    pthread_mutex_t lock;     /* of those who submit */
+typedef struct ratoon__tips { /* of a queue */
+    pthread_mutex_t lock;     /* guards all but what is atomic */
+    uint32_t crowded;         /* of the last requests, how many found one of their lineage in
+                               * flight; of RATOON__CROWDED_ALL */
     ratoon__tip places[RATOON__TIPS];
 } ratoon__tips;
+
+enum { RATOON__CROWDED_ALL = 256 };
+
+void ratoon__tips_init(ratoon__tips *tips); /* zero-initialised memory */
 
 /* Makes the commit of a request that is about to be submitted, behind those of its lineage that are
  * in flight, and notes that it is. Any thread. */
 void ratoon__tips_make_ahead(ratoon_store *s, ratoon__tips *tips, ratoon__request *r);
 /* The request has its answer. By the committer, before anybody can see that. */
-void ratoon__tip_answered(const ratoon__request *r);
+void ratoon__tip_answered(ratoon__tips *tips, const ratoon__request *r);
 /* Nothing is in flight any more. */
 void ratoon__tips_free(ratoon__tips *tips);
 

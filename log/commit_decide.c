@@ -169,12 +169,14 @@ static ratoon_status commit_build(ratoon__commit_group *g, ratoon__commit_slot *
 }
 
 /* The projection a request is judged by: the group's, else the cached, else loaded. */
-static ratoon_status before_of(ratoon__commit_group *g, ratoon__request *r, bool fresh_wanted,
+static ratoon_status before_of(ratoon__commit_group *g, ratoon__commit_slot *at, bool fresh_wanted,
                                ratoon__lineage **out, bool *is_tentative)
 {
+    ratoon__request *r = at->request;
     ratoon__tentative *t = tentative_find(g, r->lineage);
     *is_tentative = t != NULL;
     if (t != NULL) {
+        at->behind = t->append;
         const ratoon_status status = tentative_fold(t, r->error);
         if (status == RATOON_OK) {
             *out = ratoon__lineage_ref(t->lineage);
@@ -253,8 +255,9 @@ void ratoon__slot_decide(ratoon__commit_group *g, ratoon__commit_slot *at)
         ratoon__lineage *before = NULL;
         bool is_tentative = false;
         ratoon__facts facts;
-        r->status = before_of(g, r, fresh != 0, &before, &is_tentative);
+        r->status = before_of(g, at, fresh != 0, &before, &is_tentative);
         if (r->status != RATOON_OK) {
+            at->from_tentative = is_tentative;
             return;
         }
         ratoon__arena_reset(r->arena);

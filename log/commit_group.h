@@ -13,6 +13,7 @@ typedef struct ratoon__commit_slot {
     bool appended;       /* it has an entry in `appends` */
     bool from_tentative; /* decided on top of a commit of this group */
     size_t append;
+    size_t behind; /* from_tentative: the append that it was decided on top of */
     struct ratoon__commit_slot *next_unfolded; /* of the same lineage */
 } ratoon__commit_slot;
 

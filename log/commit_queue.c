@@ -13,10 +13,13 @@
 #include <stdlib.h>
 
 enum {
-    BACK_NS = 3000,          /* from one caller that was told, and comes back, to the next */
+    BACK_NS = 2500,          /* from one caller that was told, and comes back, to the next */
     GATHER_SYNCS = 2,        /* a leader waits for them for as long as so many syncs take… */
     GATHER_NS_MAX = 500000,  /* …but no longer than this… */
     AWAKE_NS_MAX = 100000,   /* …and so long without sleeping, as being woken takes a while */
+    YIELD_NS_MAX = 200000,   /* a longer yield was to others, who want the processor too */
+    ASLEEP_MIN = 64,         /* groups waited for asleep after that; twice as many each time… */
+    ASLEEP_MAX = 4096,       /* …up to this */
     SKIPS_MAX = 64,          /* groups not waited for after it was in vain */
     SMOOTHING = 8,           /* of the last so many syncs */
     TOLD_BY_LEADER_MAX = 16, /* callers of a group */
@@ -209,15 +212,36 @@ static bool all_wait(ratoon__commit_queue *q)
     return atomic_load(&q->count) >= q->expected;
 }
 
+/* Without sleeping, for a while; how long it was. Where others want the processor, whoever yields
+ * gets it back only after milliseconds, and who is woken gets it at once. */
+static uint64_t wait_awake(ratoon__commit_queue *q, uint64_t most_ns)
+{
+    const uint64_t begin_ns = ratoon__monotonic_ns();
+    uint64_t spent_ns = 0;
+    if (q->asleep > 0) {
+        q->asleep--;
+        return 0;
+    }
+    while (!all_wait(q) && spent_ns < most_ns && spent_ns < AWAKE_NS_MAX) {
+        sched_yield(); /* to those who are to come */
+        const uint64_t now_ns = ratoon__monotonic_ns() - begin_ns;
+        if (now_ns - spent_ns > YIELD_NS_MAX) {
+            q->asleeps = q->asleeps == 0           ? ASLEEP_MIN
+                         : q->asleeps < ASLEEP_MAX ? q->asleeps * 2
+                                                   : ASLEEP_MAX;
+            q->asleep = q->asleeps;
+            return now_ns;
+        }
+        spent_ns = now_ns;
+    }
+    q->asleeps -= q->asleeps / ASLEEP_MIN;
+    return spent_ns;
+}
+
 /* Until all that are expected wait, or the time is over. */
 static void wait_for_callers(ratoon__commit_queue *q, uint64_t most_ns)
 {
-    const uint64_t begin_ns = ratoon__monotonic_ns();
-    uint64_t spent_ns;
-    do {
-        sched_yield(); /* to those who are to come */
-        spent_ns = ratoon__monotonic_ns() - begin_ns;
-    } while (!all_wait(q) && spent_ns < most_ns && spent_ns < AWAKE_NS_MAX);
+    const uint64_t spent_ns = wait_awake(q, most_ns);
     if (all_wait(q) || spent_ns >= most_ns) {
         return;
     }

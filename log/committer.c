@@ -164,9 +164,9 @@ static void group_out_of_memory(ratoon__request *list)
 }
 
 /* What became of a request, once the group was written or failed to be. True: it has to be decided
- * again. *undone: a commit that later requests of the group were judged by was refused. */
+ * again. */
 static bool slot_end(ratoon_store *s, ratoon__commit_group *g, ratoon__commit_slot *at,
-                     ratoon_status written, const ratoon_error *failure, bool *undone)
+                     ratoon_status written, const ratoon_error *failure)
 {
     ratoon__request *r = at->request;
     if (written != RATOON_OK) {
@@ -180,9 +180,8 @@ static bool slot_end(ratoon_store *s, ratoon__commit_group *g, ratoon__commit_sl
         }
         return false;
     }
-    const bool repeat = request_settle(g, at) || (!at->appended && at->from_tentative && *undone);
-    *undone = *undone || (at->appended && r->status != RATOON_OK);
-    return repeat;
+    return request_settle(g, at) ||
+           (!at->appended && at->from_tentative && g->appends[at->behind].status != RATOON_OK);
 }
 
 ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon__encoder *encoder,
@@ -220,14 +219,13 @@ ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon
     }
     ratoon__at(RATOON__POINT_COMMIT_ANSWER);
     ratoon__tentatives_free(&g);
-    bool undone = false;
     for (n = 0; n < count; n++) {
         ratoon__request *r = g.slots[n].request;
         const bool refused = r->status != RATOON_OK; /* and may stay so, with its error */
         if (!refused) {
             error_lend(*space, r);
         }
-        const bool repeat = slot_end(s, &g, &g.slots[n], status, &failure, &undone);
+        const bool repeat = slot_end(s, &g, &g.slots[n], status, &failure);
         if (!refused) {
             error_keep(r);
         }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LOADS_MAX = 8 }; /* of a lineage that changes while it is read */
+
 static uint64_t id_hash(ratoon_id id)
 {
     uint64_t h; /* the tail of a UUIDv7 is random */
@@ -314,11 +316,12 @@ void ratoon__projection_advance(ratoon_store *s, ratoon__driver *d, const ratoon
 
 /* ---- loading ---- */
 
-ratoon_status ratoon__projection_load(ratoon_store *s, ratoon__driver *d, ratoon_id root,
-                                      bool must_be_fresh, ratoon__lineage **out,
-                                      ratoon_error *error)
+/* *read: the head that was found, where commits had to be read for it. */
+static ratoon_status load(ratoon_store *s, ratoon__driver *d, ratoon_id root, bool must_be_fresh,
+                          uint64_t *read, ratoon__lineage **out, ratoon_error *error)
 {
     ratoon__lineage *l = ratoon__projection_cached(s, root);
+    *read = 0;
     if (l != NULL && !must_be_fresh) {
         *out = l;
         return RATOON_OK;
@@ -339,6 +342,7 @@ ratoon_status ratoon__projection_load(ratoon_store *s, ratoon__driver *d, ratoon
         ratoon_id_format(root, text);
         return ratoon__fail(error, RATOON_ERR_NOT_FOUND, "there is no lineage %s", text);
     }
+    *read = head;
     size_t snapshot_size = 0;
     size_t bytes = 0;
     bool from_store = l == NULL;
@@ -369,6 +373,21 @@ ratoon_status ratoon__projection_load(ratoon_store *s, ratoon__driver *d, ratoon
     }
     *out = l;
     return RATOON_OK;
+}
+
+ratoon_status ratoon__projection_load(ratoon_store *s, ratoon__driver *d, ratoon_id root,
+                                      bool must_be_fresh, ratoon__lineage **out,
+                                      ratoon_error *error)
+{
+    ratoon_status status;
+    uint64_t read, head = 0;
+    unsigned tries = 0;
+    /* Of a lineage that is deleted meanwhile, commits may be found and their definitions not. */
+    do {
+        status = load(s, d, root, must_be_fresh, &read, out, error);
+    } while (status == RATOON_ERR_DAMAGED && read != 0 && ++tries < LOADS_MAX &&
+             d->ops->head(d, root, &head, NULL) == RATOON_OK && head != read);
+    return status;
 }
 
 ratoon_status ratoon__store_lineage(ratoon_store *s, ratoon_id root, ratoon__lineage **out,

@@ -358,6 +358,7 @@ static ratoon_status write_group(ratoon__rocks *r, bool sync, bool erases, ratoo
     char *message = NULL;
     ratoon__at(RATOON__POINT_APPEND_WRITE);
     rocksdb_set_perf_level(RATOON__COUNT_NOTHING);
+    (void)ratoon__rocks_sync_took(); /* by others */
     rocksdb_write(r->db, sync ? r->write_sync : r->write_plain, r->batch, &message);
     rocksdb_set_perf_level(RATOON__COUNT_AS_USUAL);
     if (message != NULL) {

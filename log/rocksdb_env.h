@@ -15,8 +15,7 @@ typedef struct rocksdb_options_t rocksdb_options_t;
  * does without. */
 rocksdb_options_t *ratoon__rocks_logs_ahead(rocksdb_options_t *o);
 
-/* How long the last sync of a log by this thread took, in nanoseconds. 0: there was none since this
- * was asked. */
+/* How long syncs of logs by this thread took since it was asked last, in nanoseconds. */
 uint64_t ratoon__rocks_sync_took(void);
 
 #ifdef __cplusplus

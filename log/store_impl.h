@@ -130,7 +130,9 @@ typedef struct ratoon__commit_queue {
     struct ratoon__group_space *space;
     uint32_t expected; /* callers that may be back soon, and be in the next group */
     uint32_t skip,
-        skips;        /* groups not to wait for, since waiting was in vain; how many next time */
+        skips; /* groups not to wait for, since waiting was in vain; how many next time */
+    uint32_t asleep,
+        asleeps;      /* groups to wait for asleep, as a yield took long; how many next time */
     uint64_t sync_ns; /* what a group's sync takes, smoothed */
 } ratoon__commit_queue;
 

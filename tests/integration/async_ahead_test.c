@@ -54,7 +54,7 @@ static void setup(void)
     must(ratoon_stage_start(store, run.run, run.epoch, "first", &attempt, &error), &error);
     memset(reports, 0, sizeof reports);
     memset(&tips, 0, sizeof tips);
-    pthread_mutex_init(&tips.lock, NULL);
+    ratoon__tips_init(&tips);
 }
 
 static void teardown(void)
@@ -110,7 +110,7 @@ static void commit(report *first, size_t count)
     ck_assert_ptr_null(again);
     for (size_t i = 0; i < count; i++) {
         ck_assert(first[i].request.settled);
-        ratoon__tip_answered(&first[i].request);
+        ratoon__tip_answered(&tips, &first[i].request);
     }
     ratoon__encoder_free(encoder);
     ratoon__group_space_free(space);
@@ -326,6 +326,96 @@ START_TEST(test_Q06_commits_made_behind_one_that_is_refused_are_decided_anew_in_
 }
 END_TEST
 
+/* Somebody else's commit has the number of another lineage's: what is refused behind commits of its
+ * own lineage that are in the log is refused for good, and not decided again behind later ones. */
+START_TEST(test_Q06_what_is_refused_is_not_decided_again_for_another_lineage)
+{
+    ratoon__driver *d = ratoon__store_driver(store);
+    const ratoon_created own = run;
+    ratoon_run_options o = RATOON_RUN_OPTIONS_INIT;
+    ratoon_error error;
+    o.pipeline = pipeline;
+    must(ratoon_run_create(store, &o, &run, &error), &error);
+    must(ratoon_stage_start(store, run.run, run.epoch, "first", &attempt, &error), &error);
+    prepare(&reports[0], progress(1));
+    run = own;
+    prepare(&reports[1], progress(1));
+    prepare(&reports[2], (ratoon_op){.kind = RATOON_OP_STAGE_START, .stage = "first"});
+    prepare(&reports[3],
+            (ratoon_op){.kind = RATOON_OP_STAGE_RETURN, .stage = "first", .attempt = attempt});
+    real_ops = d->ops;
+    hooked_ops = *real_ops;
+    hooked_ops.append = hooked_append;
+    d->ops = &hooked_ops;
+    atomic_store(&intrude, true);
+    ratoon__encoder *encoder = ratoon__encoder_new();
+    ratoon__group_space *space = NULL;
+    uint64_t sync_ns;
+    for (size_t i = 0; i < 4; i++) {
+        reports[i].request.next = i < 3 ? &reports[i + 1].request : NULL;
+    }
+    ratoon__request *again =
+        ratoon__group_commit(store, d, encoder, &space, &reports[0].request, 4, &sync_ns);
+    ck_assert_ptr_eq(again, &reports[0].request);
+    ck_assert_ptr_null(again->next);
+    ck_assert_ptr_null(ratoon__group_commit(store, d, encoder, &space, again, 1, &sync_ns));
+    ratoon__encoder_free(encoder);
+    ratoon__group_space_free(space);
+    d->ops = real_ops;
+    ck_assert_int_eq(reports[0].request.status, RATOON_OK);
+    ck_assert_int_eq(reports[1].request.status, RATOON_OK);
+    ck_assert_int_eq(reports[2].request.status, RATOON_ERR_ILLEGAL_TRANSITION);
+    ck_assert_int_eq(reports[3].request.status, RATOON_OK);
+    expect_head(4, NULL);
+}
+END_TEST
+
+/* ---- what is kept ---- */
+
+static size_t projections_kept(void)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < RATOON__TIPS; i++) {
+        kept += tips.places[i].after != NULL;
+    }
+    return kept;
+}
+
+START_TEST(test_a_projection_is_kept_only_while_something_is_in_flight)
+{
+    submitted(&reports[0], progress(1));
+    submitted(&reports[1], progress(2));
+    ck_assert_uint_eq(projections_kept(), 1);
+    commit(reports, 1);
+    ck_assert_uint_eq(projections_kept(), 1);
+    commit(reports + 1, 1);
+    ck_assert_uint_eq(projections_kept(), 0);
+    expect_taken(0, 2, true);
+}
+END_TEST
+
+/* Where one request of a lineage comes after the other they are made ahead without one. */
+START_TEST(test_no_projection_is_kept_where_requests_come_one_by_one)
+{
+    enum { COUNT = 64 };
+    report *all = calloc(COUNT, sizeof *all);
+    size_t kept = 0;
+    MUST(all != NULL);
+    for (size_t i = 0; i < COUNT; i++) {
+        submitted(&all[i], progress(i));
+        ck_assert(all[i].made);
+        kept += projections_kept();
+        commit(&all[i], 1);
+        ck_assert(all[i].request.ahead_taken);
+        ratoon__lineage_unref(all[i].request.after);
+        ratoon__apply_free(&all[i].apply);
+    }
+    ck_assert_uint_lt(kept, COUNT / 2);
+    ck_assert_uint_eq(projections_kept(), 0);
+    free(all);
+}
+END_TEST
+
 /* ---- more lineages than places ---- */
 
 START_TEST(test_Q01_more_lineages_are_in_flight_than_are_made_ahead_of)
@@ -463,6 +553,9 @@ static Suite *async_ahead_suite(void)
     tcase_add_test(t, test_L03_nothing_is_made_behind_what_is_not_made_ahead);
     tcase_add_test(t, test_L03_commits_made_ahead_are_refused_where_they_are_illegal_by_now);
     tcase_add_test(t, test_Q06_commits_made_behind_one_that_is_refused_are_decided_anew_in_order);
+    tcase_add_test(t, test_Q06_what_is_refused_is_not_decided_again_for_another_lineage);
+    tcase_add_test(t, test_a_projection_is_kept_only_while_something_is_in_flight);
+    tcase_add_test(t, test_no_projection_is_kept_where_requests_come_one_by_one);
     tcase_add_test(t, test_Q01_more_lineages_are_in_flight_than_are_made_ahead_of);
     tcase_add_test(t, test_Q01_queues_and_callers_change_the_same_runs);
     suite_add_tcase(s, t);
