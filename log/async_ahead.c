@@ -73,7 +73,7 @@ static void begin(ratoon_store *s, ratoon__tips *tips, ratoon__tip *t, ratoon__r
     } else {
         ratoon__lineage_unref(before);
     }
-    atomic_store(&t->spoiled, !goes_on);
+    atomic_store(&t->spoiled, false);
 }
 
 static void go_on(ratoon_store *s, ratoon__tip *t, ratoon__request *r)
@@ -82,7 +82,6 @@ static void go_on(ratoon_store *s, ratoon__tip *t, ratoon__request *r)
         ratoon__commit_make_on(s, r, t->after) &&
         ratoon__fold_into(&t->after, &r->ahead.commit, &r->ahead.digest, NULL) == RATOON_OK;
     if (!made) {
-        atomic_store(&t->spoiled, true);
         forget(t);
     }
 }
@@ -96,7 +95,7 @@ void ratoon__tips_make_ahead(ratoon_store *s, ratoon__tips *tips, ratoon__reques
         note_crowded(tips, !first);
         if (first) {
             begin(s, tips, t, r);
-        } else if (!atomic_load(&t->spoiled)) {
+        } else if (t->after != NULL && !atomic_load(&t->spoiled)) {
             go_on(s, t, r);
         }
         r->tip = t;

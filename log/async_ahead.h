@@ -6,14 +6,14 @@
 
 #include <pthread.h>
 
-enum { RATOON__TIPS = 64 };
+enum { RATOON__TIPS = 64, RATOON__CROWDED_ALL = 256 };
 
 /* Where a lineage will be once all is committed that a queue has in flight for it. */
 typedef struct ratoon__tip {
     ratoon_id lineage;
-    ratoon__lineage *after;     /* NULL: not known */
+    ratoon__lineage *after;     /* NULL: not known, until nothing is in flight */
     _Atomic uint32_t in_flight; /* requests of the lineage; 0: the place is free */
-    atomic_bool spoiled;        /* what is in flight will not be as it was made */
+    atomic_bool spoiled;        /* one was answered that is not as it was made */
 } ratoon__tip;
 
 typedef struct ratoon__tips { /* of a queue */
@@ -22,8 +22,6 @@ typedef struct ratoon__tips { /* of a queue */
                                * flight; of RATOON__CROWDED_ALL */
     ratoon__tip places[RATOON__TIPS];
 } ratoon__tips;
-
-enum { RATOON__CROWDED_ALL = 256 };
 
 void ratoon__tips_init(ratoon__tips *tips); /* zero-initialised memory */
 

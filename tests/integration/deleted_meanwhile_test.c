@@ -11,7 +11,7 @@ static const char text[] = "pipeline: p\nstages:\n  - {name: first, run: [\"true
 static ratoon_store *store;
 static ratoon_created run;
 static const ratoon__driver_ops *real_ops;
-static unsigned deleted;
+static unsigned looks; /* for definitions; the first one finds the lineage deleted */
 
 static ratoon_store *open_store(const char *path)
 {
@@ -25,7 +25,7 @@ static ratoon_status hooked_value_get(ratoon__driver *d, const ratoon_digest *di
                                       ratoon_buffer *out, ratoon_error *error)
 {
     ratoon_error why;
-    if (deleted++ == 0) {
+    if (looks++ == 0) {
         ck_assert_msg(ratoon_lineage_delete(store, run.run, true, NULL, NULL, &why) == RATOON_OK,
                       "%s", why.message);
     }
@@ -57,7 +57,7 @@ START_TEST(test_R20_lineage_that_is_deleted_while_it_is_read_is_not_damaged)
     hooked.value_get = hooked_value_get;
     d->ops = &hooked;
     const ratoon_status got = ratoon_run_get(store, run.run, &info, &error);
-    ck_assert_uint_gt(deleted, 0);
+    ck_assert_uint_gt(looks, 0);
     ck_assert_msg(got == RATOON_ERR_NOT_FOUND, "%s: %s", ratoon_status_name(got), error.message);
     d->ops = real_ops;
     ratoon_store_close(store);
