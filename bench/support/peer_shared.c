@@ -1,9 +1,8 @@
 /* RocksDB behind callers that wait and share a sync: whoever finds nobody writing writes the
  * commits of all that have come, in one batch with one sync, and tells them; nothing is decided,
- * encoded or hashed. Who writes waits for those who are about to come back, asleep, for half as
- * long as a group takes (the library's committer yields, and not for groups as large), and they are
- * told by a heap, as the committer tells large groups. So this is about what that way of sharing
- * costs by itself. */
+ * encoded or hashed. Who writes waits for those who are about to come back, asleep, for 45 µs at
+ * most (the library's committer yields, and not for groups as large), and they are told by a heap,
+ * as the committer tells large groups. So this is about what that way of sharing costs by itself. */
 #include "bench/support/rocks.h"
 
 #include "log/futex.h"
