@@ -2,7 +2,8 @@
  * commits of all that have come, in one batch with one sync, and tells them; nothing is decided,
  * encoded or hashed. Who writes waits for those who are about to come back, asleep, for 45 µs at
  * most (the library's committer yields, and not for groups as large), and they are told by a heap,
- * as the committer tells large groups. So this is about what that way of sharing costs by itself. */
+ * as the committer tells large groups. So this is about what that way of sharing costs by itself.
+ */
 #include "bench/support/rocks.h"
 
 #include "log/futex.h"
