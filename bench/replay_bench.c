@@ -2,7 +2,9 @@
  * decoded and folded into a new projection, without snapshots, against RocksDB iterating over the
  * very same files; and other stores reading the same commits of one run. The runs were written
  * interleaved, and all is in tables, not in memory, when it is read. Each side reads everything
- * once before the clock starts, and then as often as it gets to within --seconds. */
+ * once before the clock starts, and then as often as it gets to within --seconds. A long history is
+ * read by two threads; "ratoon-one-thread" is the same kept to one processor, so that one does it.
+ */
 #include "bench/support/peer.h"
 #include "bench/support/raw_store.h"
 #include "bench/support/world.h"
@@ -10,6 +12,7 @@
 #include "core/projection.h"
 #include "log/store.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,10 +67,33 @@ static void sample(const bench_options *o, const world *w, const char *part, con
     bench_sample_end(&s);
 }
 
-static void measure_ratoon(const bench_options *o, const world *w, unsigned repeat)
+/* Of this thread, and those that it makes. */
+static cpu_set_t keep_to_one_processor(void)
+{
+    cpu_set_t before, one;
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof before, &before) != 0) {
+        bench_die("can't tell which processors there are", NULL);
+    }
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++) {
+        if (CPU_ISSET(i, &before)) {
+            CPU_SET(i, &one);
+        }
+    }
+    if (sched_setaffinity(0, sizeof one, &one) != 0) {
+        bench_die("can't keep to one processor", NULL);
+    }
+    return before;
+}
+
+static void measure_ratoon(const bench_options *o, const world *w, unsigned repeat, bool one_thread)
 {
     ratoon_store *store = bench_store_open(o->dir, RATOON_DURABILITY_NONE);
     uint64_t events = 0;
+    cpu_set_t before;
+    if (one_thread) {
+        before = keep_to_one_processor();
+    }
     for (unsigned i = 0; i < RUNS; i++) {
         (void)rebuild(store, w->runs[i].id);
     }
@@ -77,7 +103,11 @@ static void measure_ratoon(const bench_options *o, const world *w, unsigned repe
             events += rebuild(store, w->runs[i].id);
         }
     }
-    sample(o, w, "rebuild", "ratoon", repeat, (double)events / (bench_now_s() - begin), NULL);
+    sample(o, w, "rebuild", one_thread ? "ratoon-one-thread" : "ratoon", repeat,
+           (double)events / (bench_now_s() - begin), NULL);
+    if (one_thread && sched_setaffinity(0, sizeof before, &before) != 0) {
+        bench_die("can't use all processors again", NULL);
+    }
     ratoon_store_close(store);
 }
 
@@ -163,7 +193,8 @@ int main(int argc, char **argv)
         }
     }
     for (unsigned i = 0; i < o.repeat; i++) {
-        measure_ratoon(&o, &w, i);
+        measure_ratoon(&o, &w, i, false);
+        measure_ratoon(&o, &w, i, true);
         measure_raw(&o, &w, i);
         for (size_t p = 0; bench_peers[p] != NULL; p++) {
             if (peer_taken(&o, bench_peers[p])) {

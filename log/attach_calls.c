@@ -379,6 +379,13 @@ static ratoon_status attached_places(ratoon__driver *d, uint64_t from, ratoon__p
     CALL_OWN(places, from, fn, ctx);
 }
 
+static ratoon_status attached_read_ranges(ratoon__driver *d, ratoon_id lineage,
+                                          ratoon__range_fn next, ratoon__commit_fn fn, void *ctx,
+                                          ratoon_error *error)
+{
+    CALL_OWN(read_ranges, lineage, next, fn, ctx);
+}
+
 static ratoon_status attached_rows(ratoon__driver *d, ratoon__row_fn fn, void *ctx, bool *indexed,
                                    ratoon_error *error)
 {
@@ -419,6 +426,7 @@ const ratoon__driver_ops ratoon__attached_ops = {
     .head = attached_head,
     .heads = attached_heads,
     .read = attached_read,
+    .read_ranges = attached_read_ranges,
     .tail = attached_tail,
     .end = attached_end,
     .value_get = attached_value_get,

@@ -82,6 +82,8 @@ typedef struct ratoon__list_query {
 
 typedef bool (*ratoon__commit_fn)(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
                                   const void *data, size_t size); /* false: stop */
+/* The next range of commits to show, first and last; false: no more. */
+typedef bool (*ratoon__range_fn)(void *ctx, uint64_t *from, uint64_t *to);
 typedef bool (*ratoon__row_fn)(void *ctx, const ratoon__run_row *row);
 /* A lineage's last commit and the digest of its bytes; false: stop. */
 typedef bool (*ratoon__head_fn)(void *ctx, ratoon_id lineage, uint64_t number,
@@ -120,6 +122,10 @@ typedef struct ratoon__driver_ops {
      * (DAMAGED where the two disagree). */
     ratoon_status (*read)(ratoon__driver *d, ratoon_id lineage, uint64_t from, bool one_lineage,
                           bool verify, ratoon__commit_fn fn, void *ctx, ratoon_error *error);
+    /* Commits of one lineage by ranges, as `next` gives them; `fn` returning false ends a range.
+     * NULL or UNSUPPORTED where two threads that read would be no faster than one. */
+    ratoon_status (*read_ranges)(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                 ratoon__commit_fn fn, void *ctx, ratoon_error *error);
     /* Acknowledged commits in feed order from position `from`. Where there is none yet, waits up to
      * timeout_ms for one; TIMED_OUT. */
     ratoon_status (*tail)(ratoon__driver *d, uint64_t from, uint32_t timeout_ms,

@@ -168,6 +168,9 @@ static ratoon_status fold_bytes(ratoon_store *s, ratoon__driver *d, ratoon__line
     fold_context f = {.store = s, .driver = d, .lineage = *lineage, .to = to, .error = error};
     ratoon_status status = d->ops->head(d, (*lineage)->id, &f.head, error);
     f.head = to != 0 && to < f.head ? to : f.head;
+    if (status == RATOON_OK && ratoon__fold_by_two(s, d, lineage, f.head, bytes)) {
+        return RATOON_OK;
+    }
     if (status == RATOON_OK) {
         status =
             d->ops->read(d, (*lineage)->id, (*lineage)->head + 1, true, false, fold_one, &f, error);

@@ -27,6 +27,7 @@ const ratoon__driver_ops ratoon__rocks_ops = {
     .head = ratoon__rocks_head,
     .heads = ratoon__rocks_heads,
     .read = ratoon__rocks_read,
+    .read_ranges = ratoon__rocks_read_ranges,
     .tail = ratoon__rocks_tail,
     .end = end,
     .value_get = ratoon__rocks_value_get,

@@ -244,6 +244,8 @@ ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, u
 
 /* ---- rocksdb_check.c ---- */
 /* As read() of the driver with `verify`. */
+ratoon_status ratoon__rocks_read_ranges(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                        ratoon__commit_fn fn, void *ctx, ratoon_error *error);
 ratoon_status ratoon__rocks_read_checked(ratoon__rocks *r, ratoon_id lineage, uint64_t from,
                                          bool one_lineage, ratoon__commit_fn fn, void *ctx,
                                          ratoon_error *error);

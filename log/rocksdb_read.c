@@ -135,62 +135,115 @@ static inline void prefetch_next(const char *value, size_t size)
     }
 }
 
-ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t from,
-                                 bool one_lineage, bool verify, ratoon__commit_fn fn, void *ctx,
-                                 ratoon_error *error)
+/* A walk over commits: those of one lineage, or with `lineage` NULL all. */
+typedef struct walk {
+    rocksdb_iterator_t *it;
+    const ratoon_id *lineage;
+    uint64_t bound; /* what lies at a later position is not acknowledged */
+    ratoon__buf scratch;
+    ratoon__commit_fn fn;
+    void *ctx;
+    ratoon_error *error;
+} walk;
+
+static walk walk_begin(ratoon__driver *d, const ratoon_id *lineage, ratoon__commit_fn fn, void *ctx,
+                       ratoon_error *error)
 {
     ratoon__rocks *r = ratoon__rocks_of(d);
-    if (verify) {
-        rocksdb_set_perf_level(RATOON__COUNT_NOTHING);
-        const ratoon_status checked =
-            ratoon__rocks_read_checked(r, lineage, from, one_lineage, fn, ctx, error);
-        rocksdb_set_perf_level(RATOON__COUNT_AS_USUAL);
-        return checked;
-    }
     /* Who walks over all would leave nothing of use in the cache. */
-    const rocksdb_readoptions_t *options = one_lineage ? r->run_options : r->verify_options;
-    uint8_t start[RATOON__COMMIT_KEY];
-    ratoon__commit_key(start, lineage, from);
-    ratoon__buf scratch = {0};
-    ratoon_status status = RATOON_OK;
-    bool stop = false;
+    const rocksdb_readoptions_t *options = lineage != NULL ? r->run_options : r->verify_options;
     /* The boundary first: what it admits is in the iterator's view. */
-    uint64_t bound = atomic_load(&r->acked);
+    walk w = {
+        .lineage = lineage, .bound = atomic_load(&r->acked), .fn = fn, .ctx = ctx, .error = error};
     rocksdb_set_perf_level(RATOON__COUNT_NOTHING);
-    rocksdb_iterator_t *it =
-        rocksdb_create_iterator_cf(r->db, options, r->family[RATOON__FAMILY_COMMITS]);
-    for (rocksdb_iter_seek(it, (const char *)start, sizeof start);
-         status == RATOON_OK && !stop && rocksdb_iter_valid(it); rocksdb_iter_next(it)) {
+    w.it = rocksdb_create_iterator_cf(r->db, options, r->family[RATOON__FAMILY_COMMITS]);
+    return w;
+}
+
+static void walk_end(walk *w)
+{
+    rocksdb_iter_destroy(w->it);
+    rocksdb_set_perf_level(RATOON__COUNT_AS_USUAL);
+    ratoon__buf_free(&w->scratch);
+}
+
+static void walk_to(walk *w, ratoon_id lineage, uint64_t number)
+{
+    uint8_t key[RATOON__COMMIT_KEY];
+    ratoon__commit_key(key, lineage, number);
+    rocksdb_iter_seek(w->it, (const char *)key, sizeof key);
+}
+
+/* Shows commits from where it stands up to number `to`. *behind: it stands behind that one now, not
+ * somewhere before, because it was told to stop, or at the end. */
+static ratoon_status walk_show(walk *w, uint64_t to, bool *behind)
+{
+    bool go_on = true;
+    *behind = false;
+    for (; go_on && rocksdb_iter_valid(w->it); rocksdb_iter_next(w->it)) {
         size_t size;
         const char *key, *value;
-        if (!ratoon__rocks_commit_at(it, one_lineage ? &lineage : NULL, &key, &value, &size)) {
+        if (!ratoon__rocks_commit_at(w->it, w->lineage, &key, &value, &size)) {
             break;
         }
         if (value == NULL) {
-            status = ratoon__fail(error, RATOON_ERR_DAMAGED, RATOON__NO_COMMIT);
+            return ratoon__fail(w->error, RATOON_ERR_DAMAGED, RATOON__NO_COMMIT);
+        }
+        ratoon_id of;
+        memcpy(of.bytes, key, sizeof of.bytes);
+        const uint64_t number = ratoon__get_be64(key + sizeof of.bytes);
+        if (number > to) {
+            *behind = true;
             break;
         }
         prefetch_next(value, size);
         const uint64_t position = ratoon__get_le64(value);
-        if (position > bound) {
+        if (position > w->bound) {
             continue;
         }
         size -= RATOON__POSITION_SIZE;
-        const char *data = aligned(value + RATOON__POSITION_SIZE, size, &scratch);
+        const char *data = aligned(value + RATOON__POSITION_SIZE, size, &w->scratch);
         if (data == NULL) {
-            status = no_memory(error);
-            break;
+            return no_memory(w->error);
         }
-        ratoon_id of;
-        memcpy(of.bytes, key, sizeof of.bytes);
-        stop = !fn(ctx, position, of, ratoon__get_be64(key + sizeof of.bytes), data, size);
+        go_on = w->fn(w->ctx, position, of, number, data, size);
     }
-    if (status == RATOON_OK && !stop) {
-        status = iterator_status(it, "can't read commits", error);
+    return go_on ? iterator_status(w->it, "can't read commits", w->error) : RATOON_OK;
+}
+
+ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t from,
+                                 bool one_lineage, bool verify, ratoon__commit_fn fn, void *ctx,
+                                 ratoon_error *error)
+{
+    if (verify) {
+        rocksdb_set_perf_level(RATOON__COUNT_NOTHING);
+        const ratoon_status checked = ratoon__rocks_read_checked(ratoon__rocks_of(d), lineage, from,
+                                                                 one_lineage, fn, ctx, error);
+        rocksdb_set_perf_level(RATOON__COUNT_AS_USUAL);
+        return checked;
     }
-    rocksdb_iter_destroy(it);
-    rocksdb_set_perf_level(RATOON__COUNT_AS_USUAL);
-    ratoon__buf_free(&scratch);
+    bool behind;
+    walk w = walk_begin(d, one_lineage ? &lineage : NULL, fn, ctx, error);
+    walk_to(&w, lineage, from);
+    const ratoon_status status = walk_show(&w, UINT64_MAX, &behind);
+    walk_end(&w);
+    return status;
+}
+
+ratoon_status ratoon__rocks_read_ranges(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                        ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    ratoon_status status = RATOON_OK;
+    bool behind = false;
+    uint64_t from, to = 0;
+    walk w = walk_begin(d, &lineage, fn, ctx, error);
+    for (uint64_t last = 0; status == RATOON_OK && next(ctx, &from, &to); last = to) {
+        if (!behind || from != last + 1) {
+            walk_to(&w, lineage, from);
+        }
+        status = walk_show(&w, to, &behind);
+    }
+    walk_end(&w);
     return status;
 }
 

@@ -281,6 +281,13 @@ void ratoon__root_remember(ratoon_store *s, ratoon_id run, ratoon_id root);
 ratoon_status ratoon__fold_range(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage,
                                  uint64_t to, ratoon_error *error);
 
+/* ---- fold_by_two.c ---- */
+/* Folds the commits behind *lineage up to `to`, which must be there, read by two threads; *bytes
+ * counts their size. False: nothing was done, because that would not pay here, or because something
+ * went wrong, which reading and folding them one by one will tell. */
+bool ratoon__fold_by_two(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage, uint64_t to,
+                         size_t *bytes);
+
 /* ---- definitions.c ---- */
 ratoon_status ratoon__definition_load(ratoon_store *s, ratoon__driver *d,
                                       const ratoon_digest *digest, ratoon_pipeline **out,

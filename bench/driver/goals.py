@@ -171,7 +171,7 @@ class Goals:
                       self.f.values("replay", "rebuild", "ratoon", "rate", events=10000),
                       self.of_limit(self.f.values("replay", "rebuild", "rocksdb", "rate",
                                                   events=10000), 4e6,
-                                    "RocksDB iterating over the same files"))
+                                    "RocksDB iterating over the same files, one thread"))
 
     def state(self):
         points = self.f.points("branch", "state", "ratoon")

@@ -1,0 +1,318 @@
+/* A long history that two threads read is folded to what one makes of it, whatever happens. */
+#include "log/store_impl.h"
+#include "tests/support/support.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char text[] = "pipeline: p\nstages:\n  - {name: first, run: [\"true\"]}\n";
+
+enum { COMMITS = 4000, LARGE_EVERY = 500, LARGE = 60000 };
+
+static char *folder, *path;
+static ratoon_store *store;
+static ratoon_pipeline *pipeline;
+static ratoon_created run;
+static uint64_t head;
+
+static const ratoon__driver_ops *real_ops;
+static ratoon__driver_ops hooked_ops;
+static pthread_t caller;
+static _Atomic unsigned reads_of_caller, reads_of_other, shown_to_other;
+static unsigned reads_of_one; /* of all that there is, one commit after the other */
+
+static void must(ratoon_status status, const ratoon_error *error)
+{
+    ck_assert_msg(status == RATOON_OK, "%s", error->message);
+}
+
+static ratoon_status counted_ranges(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                    ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    atomic_fetch_add(pthread_equal(pthread_self(), caller) ? &reads_of_caller : &reads_of_other, 1);
+    return real_ops->read_ranges(d, lineage, next, fn, ctx, error);
+}
+
+static ratoon_status counted_read(ratoon__driver *d, ratoon_id lineage, uint64_t from,
+                                  bool one_lineage, bool verify, ratoon__commit_fn fn, void *ctx,
+                                  ratoon_error *error)
+{
+    reads_of_one++;
+    return real_ops->read(d, lineage, from, one_lineage, verify, fn, ctx, error);
+}
+
+static void report(uint64_t i, const char *message)
+{
+    ratoon_error error;
+    ratoon_op op = {.kind = RATOON_OP_STAGE_PROGRESS,
+                    .stage = "first",
+                    .attempt = 1,
+                    .done = i,
+                    .text = message};
+    must(ratoon_run_apply(store, run.run, run.epoch, &op, 1, &error), &error);
+}
+
+/* Mostly small commits, and at times so many large ones in a row that a unit is not all copied. */
+static void write_history(void)
+{
+    static char large[LARGE + 1];
+    ratoon_error error;
+    uint32_t attempt;
+    memset(large, 'x', LARGE);
+    must(ratoon_stage_start(store, run.run, run.epoch, "first", &attempt, &error), &error);
+    for (uint64_t i = 0; i < COMMITS; i++) {
+        const bool in_a_row = i / LARGE_EVERY % 2 == 1 && i % LARGE_EVERY < 20;
+        report(i, in_a_row ? large : i % 3 == 0 ? "a third" : NULL);
+    }
+}
+
+static void open_hooked(void)
+{
+    ratoon_error error;
+    must(ratoon_store_open(path, NULL, &store, &error), &error);
+    ratoon__driver *d = ratoon__store_driver(store);
+    real_ops = d->ops;
+    hooked_ops = *real_ops;
+    hooked_ops.read_ranges = counted_ranges;
+    hooked_ops.read = counted_read;
+    d->ops = &hooked_ops;
+    caller = pthread_self();
+    reads_of_caller = reads_of_other = shown_to_other = reads_of_one = 0;
+}
+
+static void setup(void)
+{
+    ratoon_run_options o = RATOON_RUN_OPTIONS_INIT;
+    ratoon_store_options options = RATOON_STORE_OPTIONS_INIT;
+    ratoon_error error = {0};
+    folder = support_temp_dir("fold_by_two");
+    path = support_path_join(folder, "store");
+    must(ratoon_store_create(path, NULL, &error), &error);
+    must(ratoon_pipeline_parse("p", text, strlen(text), NULL, &pipeline, &error), &error);
+    options.durability = RATOON_DURABILITY_NONE;
+    must(ratoon_store_open(path, &options, &store, &error), &error);
+    o.pipeline = pipeline;
+    must(ratoon_run_create(store, &o, &run, &error), &error);
+    write_history();
+    ratoon_store_close(store);
+    open_hooked();
+    ratoon__driver *d = ratoon__store_driver(store);
+    must(d->ops->head(d, run.run, &head, &error), &error);
+    ck_assert_uint_ge(head, COMMITS);
+}
+
+static void teardown(void)
+{
+    ratoon__store_driver(store)->ops = real_ops;
+    ratoon_store_close(store);
+    ratoon_pipeline_free(pipeline);
+    support_temp_dir_free(folder);
+    free(path);
+}
+
+/* Folds up to commit `to`, from behind `from` if it is given. */
+static ratoon__lineage *folded(const ratoon__lineage *from, uint64_t to)
+{
+    ratoon_error error = {0};
+    ratoon__lineage *l = from != NULL ? ratoon__lineage_ref(from) : ratoon__lineage_new(run.run);
+    must(ratoon__store_fold_from(store, &l, to, &error), &error);
+    return l;
+}
+
+/* By one thread: in steps that are too short for two. */
+static ratoon__lineage *by_one(uint64_t to)
+{
+    ratoon__lineage *l = ratoon__lineage_new(run.run);
+    const unsigned before = reads_of_caller;
+    while (l->head < to) {
+        ratoon__lineage *more = folded(l, to - l->head < 500 ? to : l->head + 500);
+        ratoon__lineage_unref(l);
+        l = more;
+    }
+    ck_assert_uint_eq(reads_of_caller, before);
+    return l;
+}
+
+/* Takes `l`. */
+static void expect_same(ratoon__lineage *l, uint64_t to)
+{
+    ratoon__buf difference = {0};
+    ratoon__lineage *expected = by_one(to);
+    ck_assert_uint_eq(l->head, to);
+    ck_assert_mem_eq(&l->head_digest, &expected->head_digest, sizeof l->head_digest);
+    ck_assert_msg(ratoon__lineage_equal(l, expected, &difference), "%s", difference.data);
+    ratoon__lineage_unref(expected);
+    ratoon__lineage_unref(l);
+    ratoon__buf_free(&difference);
+}
+
+static bool two_processors(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
+}
+
+START_TEST(test_S07_two_threads_fold_what_one_does)
+{
+    const uint64_t ends[] = {1024, 1025, 1279, 1280, 1281, 2500, COMMITS - 1, head};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        reads_of_one = 0;
+        ratoon__lineage *l = folded(NULL, ends[i]);
+        if (two_processors()) {
+            ck_assert_uint_eq(reads_of_caller, i + 1);
+            ck_assert_uint_eq(reads_of_other, i + 1);
+            ck_assert_uint_eq(reads_of_one, 0);
+        }
+        expect_same(l, ends[i]);
+    }
+    expect_same(folded(NULL, 0), head);
+    expect_same(folded(NULL, head + 10), head);
+}
+END_TEST
+
+START_TEST(test_S07_two_threads_go_on_from_a_version_that_somebody_holds)
+{
+    ratoon__lineage *held = by_one(700);
+    expect_same(folded(held, 0), head);
+    ck_assert_uint_eq(held->head, 700);
+    expect_same(held, 700);
+}
+END_TEST
+
+START_TEST(test_S07_on_one_processor_one_thread_folds)
+{
+    cpu_set_t set, one;
+    CPU_ZERO(&one);
+    ck_assert_int_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++) {
+        if (CPU_ISSET(i, &set)) {
+            CPU_SET(i, &one);
+        }
+    }
+    ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
+    ratoon__lineage *l = folded(NULL, 0);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof set, &set), 0);
+    ck_assert_uint_eq(reads_of_caller, 0);
+    expect_same(l, head);
+}
+END_TEST
+
+/* ---- where something goes wrong, one thread does it all again ---- */
+
+typedef struct passed {
+    ratoon__range_fn next;
+    ratoon__commit_fn fn;
+    void *ctx;
+    bool other;
+    unsigned ranges;
+} passed;
+
+static bool passed_next(void *ctx, uint64_t *from, uint64_t *to)
+{
+    passed *p = ctx;
+    p->ranges++;
+    return p->next(p->ctx, from, to);
+}
+
+static bool passed_commit(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                          const void *data, size_t size)
+{
+    passed *p = ctx;
+    if (p->other && p->ranges > 1 && atomic_fetch_add(&shown_to_other, 1) == 0) {
+        return true; /* one is left out */
+    }
+    return p->fn(p->ctx, position, lineage, number, data, size);
+}
+
+static ratoon_status leaving_out(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                 ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    passed p = {next, fn, ctx, !pthread_equal(pthread_self(), caller), 0};
+    return real_ops->read_ranges(d, lineage, passed_next, passed_commit, &p, error);
+}
+
+static bool few_ranges(void *ctx, uint64_t *from, uint64_t *to)
+{
+    passed *p = ctx;
+    return p->ranges++ < 2 && p->next(p->ctx, from, to);
+}
+
+static ratoon_status failing(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                             ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    passed p = {.next = next, .ctx = ctx};
+    (void)d, (void)lineage, (void)fn;
+    uint64_t from, to;
+    while (few_ranges(&p, &from, &to)) {
+    }
+    return ratoon__fail(error, RATOON_ERR_IO, "the disk is gone");
+}
+
+static ratoon_status failing_for_other(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                       ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    return (pthread_equal(pthread_self(), caller) ? real_ops->read_ranges
+                                                  : failing)(d, lineage, next, fn, ctx, error);
+}
+
+static ratoon_status failing_for_caller(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                        ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    return (pthread_equal(pthread_self(), caller) ? failing : real_ops->read_ranges)(
+        d, lineage, next, fn, ctx, error);
+}
+
+static ratoon_status idle_for_other(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                    ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    return pthread_equal(pthread_self(), caller)
+               ? real_ops->read_ranges(d, lineage, next, fn, ctx, error)
+               : RATOON_OK;
+}
+
+static ratoon_status unsupported(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                 ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    (void)d, (void)lineage, (void)next, (void)fn, (void)ctx, (void)error;
+    return RATOON_ERR_UNSUPPORTED;
+}
+
+START_TEST(test_S07_a_reader_that_fails_changes_nothing)
+{
+    ratoon_status (*const ways[])(ratoon__driver *, ratoon_id, ratoon__range_fn, ratoon__commit_fn,
+                                  void *, ratoon_error *) = {
+        leaving_out, failing, failing_for_other, failing_for_caller, idle_for_other,
+        unsupported, NULL};
+    hooked_ops.read_ranges = ways[_i];
+    for (unsigned i = 0; i < 20; i++) {
+        shown_to_other = reads_of_one = 0;
+        ratoon__lineage *l = folded(NULL, 0);
+        ck_assert_uint_eq(l->head, head);
+        if (ways[_i] == failing || ways[_i] == failing_for_caller || ways[_i] == unsupported) {
+            ck_assert_uint_eq(reads_of_one, 1);
+        } /* else the caller may have been done before the other began */
+        if (i == 0) {
+            expect_same(l, head);
+        } else {
+            ratoon__lineage_unref(l);
+        }
+    }
+}
+END_TEST
+
+static Suite *fold_by_two_suite(void)
+{
+    Suite *s = suite_create("fold_by_two");
+    TCase *t = tcase_create("fold_by_two");
+    tcase_set_timeout(t, 0);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_S07_two_threads_fold_what_one_does);
+    tcase_add_test(t, test_S07_two_threads_go_on_from_a_version_that_somebody_holds);
+    tcase_add_test(t, test_S07_on_one_processor_one_thread_folds);
+    tcase_add_loop_test(t, test_S07_a_reader_that_fails_changes_nothing, 0, 7);
+    suite_add_tcase(s, t);
+    return s;
+}
+RATOON_TEST_MAIN(fold_by_two_suite)
