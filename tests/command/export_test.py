@@ -48,7 +48,7 @@ class Export(PipelineTest):
     def test_R18_export_and_import_are_without_loss(self):
         text = self.export()
         done = self.import_into("other", text).expect_exit(0)
-        done.expect_stderr("created the store").expect_stderr("imported 1 lineages")
+        done.expect_stderr("created the store").expect_stderr("imported 1 lineage, ")
         again = self.run_ratoon("--store", "other", "export").expect_exit(0).stdout
         self.assertEqual(again, text)
         self.assertEqual(self.export(self.child, self.root), text)

@@ -22,11 +22,6 @@ static const char *bytes_text(uint64_t bytes, char out[BYTES_TEXT])
     return out;
 }
 
-static const char *plural(uint64_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
 static json_t *id_json(ratoon_id id)
 {
     char text[RATOON_ID_TEXT];
@@ -86,8 +81,8 @@ static void print_lineage(const char *verb, const ratoon_deleted *d)
     ratoon_id_format(d->root, id);
     printf("%s %s  ", verb, id);
     text_put_string(stdout, d->pipeline);
-    printf("  %" PRIu64 " run%s, %" PRIu64 " event%s, ended %s\n", d->runs, plural(d->runs),
-           d->events, plural(d->events), text_time(d->ended_at, when));
+    printf("  %" PRIu64 " run%s, %" PRIu64 " event%s, ended %s\n", d->runs, text_plural(d->runs),
+           d->events, text_plural(d->events), text_time(d->ended_at, when));
 }
 
 static void print_freed(const ratoon_freed *f)
@@ -95,8 +90,8 @@ static void print_freed(const ratoon_freed *f)
     char values[BYTES_TEXT];
     char files[BYTES_TEXT];
     printf("removed %" PRIu64 " value%s that nothing else uses (%s), %" PRIu64 " file%s (%s)\n",
-           f->values, plural(f->values), bytes_text(f->value_bytes, values), f->files,
-           plural(f->files), bytes_text(f->file_bytes, files));
+           f->values, text_plural(f->values), bytes_text(f->value_bytes, values), f->files,
+           text_plural(f->files), bytes_text(f->file_bytes, files));
 }
 
 int command_delete(app *a, const args *in)
@@ -135,12 +130,12 @@ static void print_pruned(const ratoon_deleted *deleted, size_t count, const rato
     for (size_t i = 0; i < count; i++) {
         print_lineage(dry_run ? "would delete" : "deleted", &deleted[i]);
     }
-    printf("%s %zu lineage%s\n", dry_run ? "would delete" : "deleted", count, plural(count));
+    printf("%s %zu lineage%s\n", dry_run ? "would delete" : "deleted", count, text_plural(count));
     if (!dry_run) {
         print_freed(freed);
     } else if (count > 0) {
         printf("with %" PRIu64 " file%s (%s), and the values that nothing else uses\n",
-               freed->files, plural(freed->files), bytes_text(freed->file_bytes, size));
+               freed->files, text_plural(freed->files), bytes_text(freed->file_bytes, size));
     }
 }
 

@@ -32,7 +32,8 @@ int command_keygen(app *a, const args *in)
 static void seal_print(const app *a, const json_t *seal)
 {
     (void)a;
-    printf("sealed %" PRIu64 " lineages in ", doc_number(seal, "lineages"));
+    const uint64_t lineages = doc_number(seal, "lineages");
+    printf("sealed %" PRIu64 " lineage%s in ", lineages, text_plural(lineages));
     text_put_string(stdout, doc_string(seal, "file"));
     printf(", root %s\n", doc_string(seal, "root"));
 }

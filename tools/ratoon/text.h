@@ -31,6 +31,9 @@ const char *text_ago(uint64_t us, uint64_t now_us, char out[TEXT_TIME_MAX]); /* 
 /* text_time(), or where stdout is a terminal the shorter text_ago(). */
 const char *text_when(uint64_t us, uint64_t now_us, char out[TEXT_TIME_MAX]);
 
+/* What a noun has at its end: "" for one, else "s". */
+const char *text_plural(uint64_t count);
+
 /* "90d", "1h30m", "500ms", "2.5s", "7" (seconds). */
 bool text_parse_duration(const char *text, uint64_t *us);
 /* RFC 3339 (a date alone is its midnight UTC), or a duration before `now` ("90d", "2h ago"). */

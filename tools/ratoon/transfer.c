@@ -2,6 +2,7 @@
 #include "tools/ratoon/command.h"
 #include "tools/ratoon/definition.h"
 #include "tools/ratoon/doc.h"
+#include "tools/ratoon/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -85,9 +86,11 @@ static int import_report(const app *a, const ratoon_imported *result)
         return EXIT_DONE;
     }
     app_note(a,
-             "imported %" PRIu64 " lineages, %" PRIu64 " commits, %" PRIu64 " values; %" PRIu64
-             " commits were there already",
-             result->lineages, result->commits, result->values, result->skipped);
+             "imported %" PRIu64 " lineage%s, %" PRIu64 " commit%s, %" PRIu64 " value%s; %" PRIu64
+             " commit%s there already",
+             result->lineages, text_plural(result->lineages), result->commits,
+             text_plural(result->commits), result->values, text_plural(result->values),
+             result->skipped, result->skipped == 1 ? " was" : "s were");
     return EXIT_DONE;
 }
 

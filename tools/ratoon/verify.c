@@ -24,14 +24,16 @@ static void seal_print(const json_t *document)
     }
     fputs("seal ", stdout);
     text_put_string(stdout, doc_string(seal, "file"));
-    printf(" of %s over %" PRIu64 " lineages, signed by %s\n",
-           text_time(doc_time(seal, "time"), when), doc_number(seal, "lineages"),
+    const uint64_t lineages = doc_number(seal, "lineages");
+    printf(" of %s over %" PRIu64 " lineage%s, signed by %s\n",
+           text_time(doc_time(seal, "time"), when), lineages, text_plural(lineages),
            doc_string(seal, "key"));
 }
 
 static void verify_print(const app *a, const json_t *document)
 {
     static const char *const headings[] = {"LINEAGE", ">COMMIT", "KIND", "MESSAGE", NULL};
+    static const char *const counted[] = {"lineage", "commit", "event", "value"};
     const json_t *verified = json_object_get(document, "verified");
     const json_t *problems = json_object_get(document, "problems");
     size_t i;
@@ -51,14 +53,18 @@ static void verify_print(const app *a, const json_t *document)
     table_close(&t, "");
     seal_print(document);
     const size_t count = json_array_size(problems);
-    printf("verified %" PRIu64 " lineages, %" PRIu64 " commits, %" PRIu64 " events, %" PRIu64
-           " values: ",
-           doc_number(verified, "lineages"), doc_number(verified, "commits"),
-           doc_number(verified, "events"), doc_number(verified, "values"));
+    fputs("verified ", stdout);
+    for (i = 0; i < sizeof counted / sizeof *counted; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%ss", counted[i]);
+        const uint64_t n = doc_number(verified, name);
+        printf("%" PRIu64 " %s%s%s", n, counted[i], text_plural(n),
+               i + 1 < sizeof counted / sizeof *counted ? ", " : ": ");
+    }
     if (count == 0) {
         puts("no problems");
     } else {
-        printf("%zu problem%s\n", count, count == 1 ? "" : "s");
+        printf("%zu problem%s\n", count, text_plural(count));
     }
 }
 
