@@ -97,13 +97,16 @@ foreach(folder IN ITEMS unit integration sim fault)
 endforeach()
 
 # What a test of running out of memory has in its hands (tests/support/alloc_fault.c).
-if(TARGET fault_alloc_test)
-    foreach(symbol IN ITEMS
-            malloc calloc realloc reallocarray free strdup strndup realpath asprintf __asprintf_chk
-            fopen opendir fdopendir _Znwm _Znam _ZnwmRKSt9nothrow_t _ZdlPv _ZdlPvm _ZdaPv)
-        target_link_options(fault_alloc_test PRIVATE -Wl,--wrap=${symbol})
-    endforeach()
-endif()
+foreach(test IN ITEMS fault_alloc_test fault_fold_alloc_test)
+    if(TARGET ${test})
+        foreach(symbol IN ITEMS
+                malloc calloc realloc reallocarray free strdup strndup realpath asprintf
+                __asprintf_chk fopen opendir fdopendir _Znwm _Znam _ZnwmRKSt9nothrow_t _ZdlPv
+                _ZdlPvm _ZdaPv)
+            target_link_options(${test} PRIVATE -Wl,--wrap=${symbol})
+        endforeach()
+    endif()
+endforeach()
 
 # Tests of the command.
 file(GLOB command_tests CONFIGURE_DEPENDS

@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-    COMMITS_MIN = 1024, /* of which a second thread is worth its start */
+    COMMITS_MIN = 2048, /* of which a second thread is worth its start */
     UNIT = 256,         /* commits */
     UNITS = 4,          /* copied and not yet folded, at most */
     UNIT_BYTES = UNIT * 400,
@@ -33,7 +33,7 @@ typedef struct history {
     ratoon__driver *driver;
     ratoon_id lineage;
     uint64_t first, last, units;
-    copies *copies[UNITS];          /* of unit u: u % UNITS */
+    copies *copies;                 /* UNITS of them; of unit u: u % UNITS */
     _Atomic uint64_t taken, folded; /* units, from the first; folded by the caller alone */
     _Atomic bool failed;
     _Atomic uint32_t changes; /* of any of these; a futex */
@@ -135,7 +135,7 @@ static bool fold_copies(reader *r, uint64_t *from, uint64_t *to)
 {
     history *h = r->h;
     for (uint64_t unit = atomic_load(&h->folded); unit < h->units; unit++) {
-        copies *c = h->copies[unit % UNITS];
+        copies *c = &h->copies[unit % UNITS];
         if (!atomic_load_explicit(&c->complete, memory_order_acquire)) {
             return false;
         }
@@ -166,7 +166,14 @@ static void settle(reader *r)
         atomic_store_explicit(&r->into->complete, true, memory_order_release);
         r->into = NULL;
     } else if (r->reading) {
-        atomic_fetch_add(&r->h->folded, 1);
+        const uint64_t unit = atomic_load(&r->h->folded);
+        uint64_t from, to;
+        unit_range(r->h, unit, &from, &to);
+        if (r->folded == NULL || r->folded->head != to) {
+            (void)fail(r->h); /* not all of it is there: a damaged log, or a mark (R20) */
+            return;
+        }
+        atomic_store(&r->h->folded, unit + 1);
     } else {
         return;
     }
@@ -209,7 +216,7 @@ static bool next_range(void *ctx, uint64_t *from, uint64_t *to)
             unit_range(h, unit, from, to);
             r->reading = r->folds && unit == atomic_load(&h->folded);
             if (!r->reading) {
-                r->into = h->copies[unit % UNITS];
+                r->into = &h->copies[unit % UNITS];
                 r->into->count = 0;
                 r->into->used = 0;
             }
@@ -245,16 +252,13 @@ static bool two_processors(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
 }
 
-static bool rooms_new(history *h)
+static copies *copies_new(void)
 {
-    for (unsigned i = 0; i < UNITS; i++) {
-        h->copies[i] = malloc(sizeof *h->copies[i]);
-        if (h->copies[i] == NULL) {
-            return false;
-        }
-        atomic_init(&h->copies[i]->complete, false);
+    copies *all = malloc(UNITS * sizeof *all);
+    for (size_t i = 0; all != NULL && i < UNITS; i++) {
+        atomic_init(&all[i].complete, false);
     }
-    return true;
+    return all;
 }
 
 bool ratoon__fold_by_two(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage, uint64_t to,
@@ -269,16 +273,16 @@ bool ratoon__fold_by_two(ratoon_store *s, ratoon__driver *d, ratoon__lineage **l
                  .lineage = (*lineage)->id,
                  .first = head + 1,
                  .last = to,
-                 .units = (to - head + UNIT - 1) / UNIT};
+                 .units = (to - head + UNIT - 1) / UNIT,
+                 .copies = copies_new()};
     reader r = {.h = &h, .folds = true, .folded = ratoon__lineage_ref(*lineage)};
-    const bool done = rooms_new(&h) && read_history(&r) && r.folded != NULL && r.folded->head == to;
+    const bool done =
+        h.copies != NULL && read_history(&r) && r.folded != NULL && r.folded->head == to;
     if (r.helped) {
         pthread_join(r.helper, NULL);
     }
     ratoon__arena_free(&r.arena);
-    for (unsigned i = 0; i < UNITS; i++) {
-        free(h.copies[i]);
-    }
+    free(h.copies);
     if (done) {
         ratoon__lineage_unref(*lineage);
         *lineage = r.folded;

@@ -226,6 +226,8 @@ ratoon_status ratoon__rocks_head(ratoon__driver *d, ratoon_id lineage, uint64_t 
 ratoon_status ratoon__rocks_read(ratoon__driver *d, ratoon_id lineage, uint64_t from,
                                  bool one_lineage, bool verify, ratoon__commit_fn fn, void *ctx,
                                  ratoon_error *error);
+ratoon_status ratoon__rocks_read_ranges(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                        ratoon__commit_fn fn, void *ctx, ratoon_error *error);
 /* Where an iterator over commits stands: key, value and its size, lent; the value is NULL where
  * what is there is no commit. False: it is not of that lineage (NULL: of any). */
 bool ratoon__rocks_commit_at(const rocksdb_iterator_t *it, const ratoon_id *lineage,
@@ -244,8 +246,6 @@ ratoon_status ratoon__rocks_snapshot_put(ratoon__driver *d, ratoon_id lineage, u
 
 /* ---- rocksdb_check.c ---- */
 /* As read() of the driver with `verify`. */
-ratoon_status ratoon__rocks_read_ranges(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
-                                        ratoon__commit_fn fn, void *ctx, ratoon_error *error);
 ratoon_status ratoon__rocks_read_checked(ratoon__rocks *r, ratoon_id lineage, uint64_t from,
                                          bool one_lineage, ratoon__commit_fn fn, void *ctx,
                                          ratoon_error *error);

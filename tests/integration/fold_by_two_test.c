@@ -1,4 +1,5 @@
 /* A long history that two threads read is folded to what one makes of it, whatever happens. */
+#include "log/codec.h"
 #include "log/store_impl.h"
 #include "tests/support/support.h"
 
@@ -156,7 +157,7 @@ static bool two_processors(void)
 
 START_TEST(test_S07_two_threads_fold_what_one_does)
 {
-    const uint64_t ends[] = {1024, 1025, 1279, 1280, 1281, 2500, COMMITS - 1, head};
+    const uint64_t ends[] = {2048, 2049, 2303, 2304, 2305, 3000, COMMITS - 1, head};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         reads_of_one = 0;
         ratoon__lineage *l = folded(NULL, ends[i]);
@@ -302,6 +303,204 @@ START_TEST(test_S07_a_reader_that_fails_changes_nothing)
 }
 END_TEST
 
+/* ---- a damaged log: two threads find what one does ---- */
+
+/* Commits that are shown in place of others. */
+enum { FORGED_MAX = 2, UNIT = 256, UNITS_BEFORE = 9, WAIT_MS = 2000 };
+static struct {
+    uint64_t number;
+    void *data;
+    size_t size;
+} forged[FORGED_MAX];
+static unsigned forged_count;
+static uint64_t far_head;                    /* said to be the head; 0: the real one is */
+static _Atomic uint64_t caller_at, waits_at; /* the caller's unit begins there; it waits at one */
+static _Atomic bool other_is_done;
+static _Atomic unsigned ranges;
+
+typedef struct shown {
+    uint64_t number;
+    ratoon__commit *commit;
+    ratoon__arena arena;
+    void *bytes;
+} shown;
+
+static bool show_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                     const void *data, size_t size)
+{
+    shown *w = ctx;
+    ratoon_error error;
+    (void)position, (void)lineage;
+    if (number == w->number) {
+        w->bytes = ratoon__arena_memdup(&w->arena, data, size);
+        must(ratoon__commit_decode(w->bytes, size, &w->arena, w->commit, &error), &error);
+    }
+    return number < w->number;
+}
+
+/* Another commit under that number: with `change` made to what is there. */
+static void forge(uint64_t number, void (*change)(ratoon__commit *, ratoon__event *))
+{
+    ratoon__driver *d = ratoon__store_driver(store);
+    ratoon__encoder *encoder = ratoon__encoder_new();
+    ratoon__commit commit = {0};
+    ratoon_error error;
+    shown w = {.number = number, .commit = &commit};
+    const void *data;
+    size_t size;
+    must(real_ops->read(d, run.run, number, true, false, show_one, &w, &error), &error);
+    ck_assert_uint_eq(commit.events_count, 1);
+    ratoon__event event = commit.events[0];
+    commit.events = &event;
+    change(&commit, &event);
+    must(ratoon__commit_encode(encoder, &commit, &data, &size, &error), &error);
+    forged[forged_count].number = number;
+    forged[forged_count].data = malloc(size);
+    memcpy(forged[forged_count].data, data, size);
+    forged[forged_count++].size = size;
+    ratoon__encoder_free(encoder);
+    ratoon__arena_free(&w.arena);
+}
+
+static void of_another_run(ratoon__commit *c, ratoon__event *e)
+{
+    (void)c;
+    e->run.bytes[3] ^= 1;
+}
+
+static void of_another_number(ratoon__commit *c, ratoon__event *e)
+{
+    (void)e;
+    c->number += 1000;
+}
+
+static void mark_of_deletion(ratoon__commit *c, ratoon__event *e)
+{
+    *e = (ratoon__event){.type = RATOON__EVENT_LINEAGE_DELETED, .run = e->run};
+    e->u.deleted.commits = c->number - 1;
+    e->u.deleted.events = c->first_event - 1;
+    e->u.deleted.runs = 1;
+}
+
+static int other_has_done(void *ctx)
+{
+    (void)ctx;
+    return other_is_done;
+}
+
+static int caller_is_there(void *ctx)
+{
+    (void)ctx;
+    return waits_at == 0 || (caller_at <= waits_at && waits_at < caller_at + UNIT);
+}
+
+static bool forged_next(void *ctx, uint64_t *from, uint64_t *to)
+{
+    passed *p = ctx;
+    if (p->other && p->ranges == 0) { /* not before the caller has the unit where it waits */
+        (void)support_wait_until(caller_is_there, NULL, WAIT_MS);
+    }
+    if (p->other && p->ranges == 1) {
+        other_is_done = true; /* with its first one */
+    }
+    p->ranges++;
+    atomic_fetch_add(&ranges, 1);
+    const bool more = p->next(p->ctx, from, to);
+    if (!p->other && more) {
+        caller_at = *from;
+    }
+    return more;
+}
+
+static bool forged_commit(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
+                          const void *data, size_t size)
+{
+    passed *p = ctx;
+    if (!p->other && number == waits_at) {
+        (void)support_wait_until(other_has_done, NULL, WAIT_MS);
+    }
+    for (unsigned i = 0; i < forged_count; i++) {
+        if (number == forged[i].number) {
+            return p->fn(p->ctx, position, lineage, number, forged[i].data, forged[i].size);
+        }
+    }
+    return p->fn(p->ctx, position, lineage, number, data, size);
+}
+
+static ratoon_status forged_ranges(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                   ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    passed p = {next, fn, ctx, !pthread_equal(pthread_self(), caller), 0};
+    return real_ops->read_ranges(d, lineage, forged_next, forged_commit, &p, error);
+}
+
+static ratoon_status forged_read(ratoon__driver *d, ratoon_id lineage, uint64_t from,
+                                 bool one_lineage, bool verify, ratoon__commit_fn fn, void *ctx,
+                                 ratoon_error *error)
+{
+    passed p = {.fn = fn, .ctx = ctx, .other = true};
+    return real_ops->read(d, lineage, from, one_lineage, verify, forged_commit, &p, error);
+}
+
+static ratoon_status forged_head(ratoon__driver *d, ratoon_id lineage, uint64_t *number,
+                                 ratoon_error *error)
+{
+    const ratoon_status status = real_ops->head(d, lineage, number, error);
+    *number = far_head != 0 ? far_head : *number;
+    return status;
+}
+
+static void setup_forged(void)
+{
+    setup();
+    hooked_ops.read_ranges = forged_ranges;
+    hooked_ops.read = forged_read;
+    hooked_ops.head = forged_head;
+    forged_count = 0;
+    far_head = 0;
+    ranges = 0;
+    caller_at = 0;
+    other_is_done = false;
+    waits_at = UNITS_BEFORE * UNIT + 100; /* in the last unit but one */
+}
+
+static void teardown_forged(void)
+{
+    teardown();
+    for (unsigned i = 0; i < forged_count; i++) {
+        free(forged[i].data);
+    }
+}
+
+START_TEST(test_S07_two_threads_find_the_damage_that_one_does)
+{
+    ratoon_error one = {0}, two = {0};
+    ratoon__lineage *l = ratoon__lineage_new(run.run);
+    const uint64_t last = (UNITS_BEFORE + 1) * UNIT + 1; /* a unit of its own */
+    forge(waits_at, _i == 0 ? of_another_run : of_another_number);
+    forge(last, mark_of_deletion);
+    ck_assert_int_eq(ratoon__store_fold_from(store, &l, last, &two), RATOON_ERR_DAMAGED);
+    ratoon__lineage_unref(l);
+    hooked_ops.read_ranges = NULL;
+    l = ratoon__lineage_new(run.run);
+    ck_assert_int_eq(ratoon__store_fold_from(store, &l, last, &one), RATOON_ERR_DAMAGED);
+    ck_assert_str_eq(two.message, one.message);
+    ratoon__lineage_unref(l);
+}
+END_TEST
+
+/* The head is what stands in the log, where somebody may have put anything. */
+START_TEST(test_S07_two_threads_do_not_look_for_what_is_not_there)
+{
+    waits_at = 0;
+    far_head = UINT64_C(1) << 40;
+    ratoon__lineage *l = folded(NULL, 0);
+    ck_assert_uint_eq(l->head, head);
+    ck_assert_uint_le(ranges, 2 * (COMMITS / UNIT + 10));
+    ratoon__lineage_unref(l);
+}
+END_TEST
+
 static Suite *fold_by_two_suite(void)
 {
     Suite *s = suite_create("fold_by_two");
@@ -312,6 +511,12 @@ static Suite *fold_by_two_suite(void)
     tcase_add_test(t, test_S07_two_threads_go_on_from_a_version_that_somebody_holds);
     tcase_add_test(t, test_S07_on_one_processor_one_thread_folds);
     tcase_add_loop_test(t, test_S07_a_reader_that_fails_changes_nothing, 0, 7);
+    suite_add_tcase(s, t);
+    t = tcase_create("damaged");
+    tcase_set_timeout(t, 0);
+    tcase_add_checked_fixture(t, setup_forged, teardown_forged);
+    tcase_add_loop_test(t, test_S07_two_threads_find_the_damage_that_one_does, 0, 2);
+    tcase_add_test(t, test_S07_two_threads_do_not_look_for_what_is_not_there);
     suite_add_tcase(s, t);
     return s;
 }
