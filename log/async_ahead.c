@@ -62,7 +62,7 @@ static void note_crowded(ratoon__tips *tips, bool crowded)
 static void begin(ratoon_store *s, ratoon__tips *tips, ratoon__tip *t, ratoon__request *r)
 {
     ratoon__lineage *before = ratoon__projection_cached(s, r->lineage);
-    const bool made = before != NULL && ratoon__commit_make_on(s, r, before);
+    const bool made = before != NULL && ratoon__commit_make_on(s, r, before, true);
     const bool goes_on =
         made && tips->crowded >= CROWDED_MIN && before->runs_count <= RUNS_MAX &&
         ratoon__fold_into(&before, &r->ahead.commit, &r->ahead.digest, NULL) == RATOON_OK;
@@ -79,7 +79,7 @@ static void begin(ratoon_store *s, ratoon__tips *tips, ratoon__tip *t, ratoon__r
 static void go_on(ratoon_store *s, ratoon__tip *t, ratoon__request *r)
 {
     const bool made =
-        ratoon__commit_make_on(s, r, t->after) &&
+        ratoon__commit_make_on(s, r, t->after, true) &&
         ratoon__fold_into(&t->after, &r->ahead.commit, &r->ahead.digest, NULL) == RATOON_OK;
     if (!made) {
         forget(t);

@@ -34,15 +34,31 @@ static void tentative_set(const ratoon__commit_group *g, const ratoon__lineage *
     t->append = append;
 }
 
+static ratoon_status slot_digest(const ratoon__commit_group *g, ratoon__commit_slot *at)
+{
+    if (at->digested) {
+        return RATOON_OK;
+    }
+    const ratoon__append *a = &g->appends[at->append];
+    const ratoon_status status = ratoon__sha256(a->data, a->size, &at->digest);
+    at->digested = status == RATOON_OK;
+    return status;
+}
+
 /* Most commits are the only one of their lineage in a group, or were made behind each other ahead
  * of it: those are folded in once they are acknowledged, in place where nobody looks. Only what
  * another request is to be judged by has to be there before: it is folded into a copy, which is the
  * group's own from then on. */
-static ratoon_status tentative_fold(ratoon__tentative *t, ratoon_error *error)
+static ratoon_status tentative_fold(const ratoon__commit_group *g, ratoon__tentative *t,
+                                    ratoon_error *error)
 {
     ratoon_status status = RATOON_OK;
     while (status == RATOON_OK && t->unfolded != NULL) {
-        const ratoon__commit_slot *at = t->unfolded;
+        ratoon__commit_slot *at = t->unfolded;
+        status = slot_digest(g, at);
+        if (status != RATOON_OK) {
+            break;
+        }
         status = ratoon__fold_into(&t->lineage, &at->commit, &at->digest, error);
         if (status == RATOON_OK) {
             t->unfolded = at->next_unfolded;
@@ -102,13 +118,17 @@ static ratoon_status rows_erased(const ratoon__lineage *before, ratoon__arena *a
 }
 
 /* Folds a commit in, and adds the names and rows that it changes. */
-static ratoon_status commit_effects(ratoon__commit_slot *at, const ratoon__lineage *before,
-                                    const ratoon__decision *d, ratoon__append *a)
+static ratoon_status commit_effects(const ratoon__commit_group *g, ratoon__commit_slot *at,
+                                    const ratoon__lineage *before, const ratoon__decision *d)
 {
     ratoon__request *r = at->request;
+    ratoon__append *a = &g->appends[at->append];
     ratoon__claim *claims = NULL;
     size_t claims_count = 0;
-    ratoon_status status = ratoon__fold(before, &at->commit, &at->digest, &at->after, r->error);
+    ratoon_status status = slot_digest(g, at);
+    if (status == RATOON_OK) {
+        status = ratoon__fold(before, &at->commit, &at->digest, &at->after, r->error);
+    }
     if (status != RATOON_OK) {
         return status;
     }
@@ -134,6 +154,7 @@ static void slot_append(ratoon__commit_group *g, ratoon__commit_slot *at, const 
     const ratoon__request *r = at->request;
     at->commit = made->commit;
     at->digest = made->digest;
+    at->digested = made->digested;
     at->appended = true;
     at->append = g->appends_count++;
     g->appends[at->append] = (ratoon__append){.lineage = r->lineage,
@@ -159,7 +180,7 @@ static ratoon_status commit_build(ratoon__commit_group *g, ratoon__commit_slot *
     }
     slot_append(g, at, &made, ratoon__decision_has_failure(d));
     if (!ratoon__decision_folds_later(before, d)) {
-        status = commit_effects(at, before, d, &g->appends[at->append]);
+        status = commit_effects(g, at, before, d);
     }
     if (status != RATOON_OK) {
         at->appended = false;
@@ -177,7 +198,7 @@ static ratoon_status before_of(ratoon__commit_group *g, ratoon__commit_slot *at,
     *is_tentative = t != NULL;
     if (t != NULL) {
         at->behind = t->append;
-        const ratoon_status status = tentative_fold(t, r->error);
+        const ratoon_status status = tentative_fold(g, t, r->error);
         if (status == RATOON_OK) {
             *out = ratoon__lineage_ref(t->lineage);
         }
@@ -201,6 +222,9 @@ static bool made_ahead_chained(ratoon__commit_group *g, ratoon__commit_slot *at,
 {
     ratoon__request *r = at->request;
     ratoon__commit_slot *last = t->unfolded != NULL ? t->unfolded_last : NULL;
+    if (last != NULL && slot_digest(g, last) != RATOON_OK) {
+        return false;
+    }
     const bool fits =
         last != NULL ? comes_after(&r->ahead.commit, last->commit.number, &last->digest)
                      : comes_after(&r->ahead.commit, t->lineage->head, &t->lineage->head_digest);

@@ -2,6 +2,7 @@
 #ifndef RATOON_LOG_COMMIT_GROUP_H
 #define RATOON_LOG_COMMIT_GROUP_H
 
+#include "log/digest_many.h"
 #include "log/store_impl.h"
 
 /* One commit of the group. */
@@ -10,6 +11,7 @@ typedef struct ratoon__commit_slot {
     ratoon__lineage *after; /* NULL where it is folded in only once it is acknowledged */
     ratoon__commit commit;  /* what it points to lives in the request's arena */
     ratoon_digest digest;
+    bool digested;       /* else it is made with those of the group, or when it is looked at */
     bool appended;       /* it has an entry in `appends` */
     bool from_tentative; /* decided on top of a commit of this group */
     size_t append;
@@ -32,6 +34,7 @@ typedef struct ratoon__commit_group {
     size_t count;
     ratoon__append *appends;
     size_t appends_count;
+    ratoon__digest_job *digests;   /* room for as many */
     ratoon__tentative *tentatives; /* open addressing by lineage, never more than half full */
     size_t tentatives_mask;
     bool sync;

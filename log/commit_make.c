@@ -46,13 +46,18 @@ ratoon_status ratoon__commit_make(ratoon_store *s, ratoon__encoder *encoder,
         status = data != NULL ? RATOON_OK : RATOON_ERR_NO_MEMORY;
     }
     if (status == RATOON_OK) {
-        status = ratoon__sha256(data, size, &out->digest);
-    }
-    if (status == RATOON_OK) {
         out->commit = commit;
         out->data = data;
         out->size = size;
+        out->digested = false;
     }
+    return status;
+}
+
+static ratoon_status made_digest(ratoon__made *m)
+{
+    const ratoon_status status = ratoon__sha256(m->data, m->size, &m->digest);
+    m->digested = status == RATOON_OK;
     return status;
 }
 
@@ -80,7 +85,8 @@ static void encoder_give_back(ratoon__commit_queue *q, ratoon__encoder *e)
     ratoon__encoder_free(e);
 }
 
-bool ratoon__commit_make_on(ratoon_store *s, ratoon__request *r, const ratoon__lineage *before)
+bool ratoon__commit_make_on(ratoon_store *s, ratoon__request *r, const ratoon__lineage *before,
+                            bool digest)
 {
     ratoon__encoder *encoder = encoder_take(&s->queue);
     if (encoder == NULL) {
@@ -91,10 +97,11 @@ bool ratoon__commit_make_on(ratoon_store *s, ratoon__request *r, const ratoon__l
     ratoon_error *error = r->error;
     r->error = NULL; /* whatever goes wrong, the committer says so */
     ratoon__facts_of(s, before, &facts);
-    const bool made =
-        r->decide(r, before, &facts, &d, NULL) == RATOON_OK && d.count > 0 &&
-        ratoon__decision_folds_later(before, &d) &&
-        ratoon__commit_make(s, encoder, r, before, &d, facts.now_us, true, &r->ahead) == RATOON_OK;
+    const bool made = r->decide(r, before, &facts, &d, NULL) == RATOON_OK && d.count > 0 &&
+                      ratoon__decision_folds_later(before, &d) &&
+                      ratoon__commit_make(s, encoder, r, before, &d, facts.now_us, true,
+                                          &r->ahead) == RATOON_OK &&
+                      (!digest || made_digest(&r->ahead) == RATOON_OK);
     r->ahead.failure = ratoon__decision_has_failure(&d);
     if (!made) {
         r->ahead.commit.number = 0;
@@ -108,7 +115,8 @@ void ratoon__commit_make_ahead(ratoon_store *s, ratoon__request *r)
 {
     ratoon__lineage *before = ratoon__projection_cached(s, r->lineage);
     if (before != NULL) {
-        (void)ratoon__commit_make_on(s, r, before);
+        (void)ratoon__commit_make_on(
+            s, r, before, !atomic_load_explicit(&s->queue.digests_later, memory_order_relaxed));
     }
     ratoon__lineage_unref(before);
 }

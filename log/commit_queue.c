@@ -5,6 +5,7 @@
  *
  * Pushing takes no lock. A caller that waits sleeps on a word of its own request, which says what
  * it is woken for: its answer, or the role. */
+#include "log/digest_many.h"
 #include "log/futex.h"
 #include "log/monotonic.h"
 #include "log/store_impl.h"
@@ -23,6 +24,7 @@ enum {
     SKIPS_MAX = 64,          /* groups not waited for after it was in vain */
     SMOOTHING = 8,           /* of the last so many syncs */
     TOLD_BY_LEADER_MAX = 16, /* callers of a group */
+    TOGETHER_MIN = 4,        /* callers of a group whose commits are digested side by side */
 };
 
 bool ratoon__commit_queue_init(ratoon__commit_queue *q)
@@ -330,6 +332,9 @@ void ratoon__commit_lead(ratoon_store *s)
             q->sync_ns = (q->sync_ns * (SMOOTHING - 1) + sync_ns) / SMOOTHING;
         }
         settle(members, count, &told);
+        atomic_store_explicit(&q->digests_later,
+                              told.callers_count >= TOGETHER_MIN && ratoon__sha256_many_has_lanes(),
+                              memory_order_relaxed);
         q->expected =
             told.callers_count == 0 ? 0 : (uint32_t)told.callers_count + atomic_load(&q->count);
     }

@@ -49,6 +49,7 @@ struct ratoon__group_space {
     ratoon__commit_slot *slots;
     ratoon__append *appends;
     ratoon__tentative *tentatives;
+    ratoon__digest_job *digests;
     ratoon_error error; /* of requests that bring none */
 };
 
@@ -58,6 +59,7 @@ void ratoon__group_space_free(ratoon__group_space *space)
         free(space->slots);
         free(space->appends);
         free(space->tentatives);
+        free(space->digests);
         free(space);
     }
 }
@@ -77,7 +79,9 @@ static bool group_space_reserve(ratoon__group_space **space, size_t count)
     larger->slots = calloc(larger->capacity, sizeof *larger->slots);
     larger->appends = calloc(larger->capacity, sizeof *larger->appends);
     larger->tentatives = calloc(2 * larger->capacity, sizeof *larger->tentatives);
-    if (larger->slots == NULL || larger->appends == NULL || larger->tentatives == NULL) {
+    larger->digests = calloc(larger->capacity, sizeof *larger->digests);
+    if (larger->slots == NULL || larger->appends == NULL || larger->tentatives == NULL ||
+        larger->digests == NULL) {
         ratoon__group_space_free(larger);
         return false;
     }
@@ -103,6 +107,7 @@ static ratoon__commit_group group_begin(ratoon_store *s, ratoon__driver *d,
                                   .slots = space->slots,
                                   .appends = space->appends,
                                   .tentatives = space->tentatives,
+                                  .digests = space->digests,
                                   .tentatives_mask = places - 1,
                                   .sync = s->options.durability == RATOON_DURABILITY_SYNC};
 }
@@ -163,6 +168,28 @@ static void group_out_of_memory(ratoon__request *list)
     }
 }
 
+/* Those that nobody had to look at yet. */
+static ratoon_status digests_make(ratoon__commit_group *g)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        const ratoon__commit_slot *at = &g->slots[i];
+        if (at->appended && !at->digested) {
+            const ratoon__append *a = &g->appends[at->append];
+            g->digests[count++] = (ratoon__digest_job){.data = a->data, .size = a->size};
+        }
+    }
+    const ratoon_status status = ratoon__sha256_many(g->digests, count);
+    for (size_t i = g->count; status == RATOON_OK && count > 0; i--) {
+        ratoon__commit_slot *at = &g->slots[i - 1];
+        if (at->appended && !at->digested) {
+            at->digest = g->digests[--count].digest;
+            at->digested = true;
+        }
+    }
+    return status;
+}
+
 /* What became of a request, once the group was written or failed to be. True: it has to be decided
  * again. */
 static bool slot_end(ratoon_store *s, ratoon__commit_group *g, ratoon__commit_slot *at,
@@ -204,9 +231,11 @@ ratoon__request *ratoon__group_commit(ratoon_store *s, ratoon__driver *d, ratoon
         ratoon__slot_decide(&g, &g.slots[n]);
         error_keep(r);
     }
-    ratoon_status status = RATOON_OK;
+    ratoon_status status = digests_make(&g);
     failure.code = RATOON_OK;
-    if (g.appends_count > 0) {
+    if (status != RATOON_OK) {
+        (void)ratoon__fail(&failure, status, "%s", ratoon_status_text(status));
+    } else if (g.appends_count > 0) {
         const uint64_t begin_ns = g.sync ? ratoon__monotonic_ns() : 0;
         status = d->ops->append(d, g.appends, g.appends_count, g.sync, &failure);
         if (g.sync) { /* over a socket only the whole is known */

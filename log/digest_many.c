@@ -27,6 +27,7 @@ static ratoon_status one_by_one(ratoon__digest_job *jobs, size_t count)
 #include <cpuid.h>
 
 enum { LANES = 8, BLOCK = 64, ROUNDS = 64 };
+enum { FEW = 3 }; /* as many lanes take longer than one after the other */
 
 typedef uint32_t lanes __attribute__((vector_size(4 * LANES)));
 typedef uint8_t lane_bytes __attribute__((vector_size(4 * LANES)));
@@ -286,7 +287,7 @@ bool ratoon__sha256_many_has_lanes(void)
 
 ratoon_status ratoon__sha256_many(ratoon__digest_job *jobs, size_t count)
 {
-    if (atomic_load(&lanes_off) || !ratoon__sha256_many_has_lanes()) {
+    if (count < FEW || atomic_load(&lanes_off) || !ratoon__sha256_many_has_lanes()) {
         return one_by_one(jobs, count);
     }
     side_by_side(jobs, count, chosen);

@@ -65,6 +65,7 @@ typedef struct ratoon__past_range {
 typedef struct ratoon__made {
     ratoon__commit commit; /* what it points to lives in the request's arena; number 0: none */
     ratoon_digest digest;
+    bool digested; /* else the digest is still to be made */
     const void *data;
     size_t size;
     bool failure; /* L06 */
@@ -122,7 +123,8 @@ typedef struct ratoon__commit_queue {
     _Atomic uint32_t count;             /* pushed and not yet taken into a group */
     _Atomic bool led;                   /* somebody has the role, or has been given it */
     _Atomic(ratoon__encoder *) encoders[RATOON__ENCODERS]; /* of callers; NULL: none, or in use */
-    _Atomic uint32_t gather; /* a leader sleeps until so many wait; 0: none does */
+    _Atomic uint32_t gather;    /* a leader sleeps until so many wait; 0: none does */
+    _Atomic bool digests_later; /* those of callers' commits are made together, by the leader */
 
     /* of whoever has the role */
     ratoon__request *first, **last; /* taken from `arrived`, the oldest first */
@@ -196,8 +198,8 @@ uint32_t ratoon__commit_waiting(const ratoon_store *s);
 void ratoon__facts_of(ratoon_store *s, const ratoon__lineage *before, ratoon__facts *facts);
 /* Whether what was decided may be folded in after it is acknowledged (commit_decide.c). */
 bool ratoon__decision_folds_later(const ratoon__lineage *before, const ratoon__decision *d);
-/* Encodes a decision as the commit after `before`. keep: its bytes live in the request's arena,
- * else they are the encoder's until its next use. */
+/* Encodes a decision as the commit after `before`; its digest is not made yet. keep: its bytes live
+ * in the request's arena, else they are the encoder's until its next use. */
 ratoon_status ratoon__commit_make(ratoon_store *s, ratoon__encoder *encoder,
                                   const ratoon__request *r, const ratoon__lineage *before,
                                   const ratoon__decision *d, uint64_t now_us, bool keep,
@@ -206,8 +208,9 @@ ratoon_status ratoon__commit_make(ratoon_store *s, ratoon__encoder *encoder,
  * which would only wait meanwhile. The committer takes it if nothing came in between, and else
  * decides anew: a refusal, too, is for it to say. */
 void ratoon__commit_make_ahead(ratoon_store *s, ratoon__request *r);
-/* The same, on the given projection; false: it was not made. */
-bool ratoon__commit_make_on(ratoon_store *s, ratoon__request *r, const ratoon__lineage *before);
+/* The same, on the given projection, and digested if asked for; false: it was not made. */
+bool ratoon__commit_make_on(ratoon_store *s, ratoon__request *r, const ratoon__lineage *before,
+                            bool digest);
 
 /* ---- committer.c ---- */
 /* The same for one request outside the queue, straight to `d`; for recovery. */

@@ -1,5 +1,6 @@
 /* The committer, asked from many threads and disturbed on its way: others append in between, writes
  * fail, projections are behind. Whatever happens, what the cache serves is what the log says. */
+#include "log/digest_many.h"
 #include "log/driver.h"
 #include "log/store_impl.h"
 #include "tests/support/support.h"
@@ -224,6 +225,54 @@ static void expect_notes(ratoon_id run, uint64_t notes)
     ck_assert_uint_eq(l->head, 1 + notes);
     ratoon__lineage_unref(l);
 }
+
+typedef struct reporter {
+    pthread_t thread;
+    ratoon_created run;
+    ratoon_status status;
+} reporter;
+
+static void *report(void *ctx)
+{
+    reporter *r = ctx;
+    ratoon_op op = {.kind = RATOON_OP_STAGE_PROGRESS, .stage = "first", .attempt = 1, .done = 1};
+    r->status = ratoon_run_apply(store, r->run.run, r->run.epoch, &op, 1, NULL);
+    return NULL;
+}
+
+/* Of several lineages, some of them with several commits: the digests of a group's commits are made
+ * together, or as they are needed, with lanes and without. */
+START_TEST(test_Q01_committer_group_of_several_lineages)
+{
+    enum { LINEAGES = 9, REPORTERS = 13, ROUNDS = 5 };
+    ratoon_created created[LINEAGES];
+    ratoon_id runs[LINEAGES];
+    ratoon__sha256_many_lanes(_i == 0);
+    for (unsigned i = 0; i < LINEAGES; i++) {
+        uint32_t attempt;
+        ratoon_error error;
+        created[i] = create(store, false);
+        runs[i] = created[i].run;
+        must(ratoon_stage_start(store, runs[i], created[i].epoch, "first", &attempt, &error),
+             &error);
+    }
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        reporter reporters[REPORTERS];
+        gate = REPORTERS;
+        for (unsigned i = 0; i < REPORTERS; i++) { /* two lineages have three */
+            const unsigned of = i < LINEAGES ? i : (i - LINEAGES) / 2;
+            reporters[i] = (reporter){.run = created[of], .status = RATOON_ERR_IO};
+            ck_assert_int_eq(pthread_create(&reporters[i].thread, NULL, report, &reporters[i]), 0);
+        }
+        for (unsigned i = 0; i < REPORTERS; i++) {
+            pthread_join(reporters[i].thread, NULL);
+            ck_assert_int_eq(reporters[i].status, RATOON_OK);
+        }
+        expect_sound(runs, LINEAGES);
+    }
+    ratoon__sha256_many_lanes(true);
+}
+END_TEST
 
 /* Another process appends to the lineage what a group was decided without: nothing of the group may
  * go in behind it as it is. */
@@ -594,6 +643,7 @@ static Suite *committer_suite(void)
     TCase *t = tcase_create("groups");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, test_Q01_committer_group_of_several_lineages, 0, 2);
     tcase_add_loop_test(t, test_Q01_committer_group_behind_somebody_elses_commits, 1, 5);
     tcase_add_test(t, test_L11_committer_failed_group_is_nowhere);
     tcase_add_loop_test(t, test_R08_committer_many_threads_and_failing_writes, 0, 2);
