@@ -180,10 +180,11 @@ static ratoon_status digests_make(ratoon__commit_group *g)
         }
     }
     const ratoon_status status = ratoon__sha256_many(g->digests, count);
-    for (size_t i = g->count; status == RATOON_OK && count > 0; i--) {
-        ratoon__commit_slot *at = &g->slots[i - 1];
+    size_t made = 0;
+    for (size_t i = 0; status == RATOON_OK && i < g->count; i++) {
+        ratoon__commit_slot *at = &g->slots[i];
         if (at->appended && !at->digested) {
-            at->digest = g->digests[--count].digest;
+            at->digest = g->digests[made++].digest;
             at->digested = true;
         }
     }

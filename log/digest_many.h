@@ -1,6 +1,7 @@
 /* SHA-256 of many things at once. Where the processor has no SHA instructions, but AVX2, digests of
  * several things are worked out side by side, one in each lane of its registers, which is some five
- * times as fast as one after the other; elsewhere OpenSSL makes each (log/digest.h). */
+ * times as fast as one after the other; elsewhere, and where there are fewer than three, OpenSSL
+ * makes each (log/digest.h). */
 #ifndef RATOON_LOG_DIGEST_MANY_H
 #define RATOON_LOG_DIGEST_MANY_H
 

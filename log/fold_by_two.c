@@ -29,7 +29,6 @@ typedef struct copies {
 } copies;
 
 typedef struct history {
-    ratoon_store *store;
     ratoon__driver *driver;
     ratoon_id lineage;
     uint64_t first, last, units;
@@ -46,9 +45,7 @@ typedef struct reader {
     /* of the caller: */
     bool folds, reading, started, helped;
     pthread_t helper;
-    ratoon__lineage *folded;
-    ratoon__arena arena;
-    size_t bytes;
+    ratoon__folding folding;
 } reader;
 
 static void announce(history *h)
@@ -86,10 +83,16 @@ static bool take_unit(history *h, uint64_t *unit)
 
 /* ---- one commit ---- */
 
+/* Of a copy, with its size. */
+static size_t words_of(size_t size)
+{
+    return 1 + (size + sizeof(uint64_t) - 1) / sizeof(uint64_t);
+}
+
 /* False: there is no room for it. */
 static bool copy(copies *c, const void *data, size_t size)
 {
-    const size_t words = 1 + (size + sizeof *c->words - 1) / sizeof *c->words;
+    const size_t words = words_of(size);
     if (words > sizeof c->words / sizeof *c->words - c->used) {
         return false;
     }
@@ -102,19 +105,7 @@ static bool copy(copies *c, const void *data, size_t size)
 
 static bool fold(reader *r, const void *data, size_t size)
 {
-    history *h = r->h;
-    ratoon_digest digest = {{0}};
-    ratoon__commit commit;
-    if (ratoon__decode(h->store, h->driver, data, size, &r->arena, &commit, NULL) != RATOON_OK) {
-        return fail(h);
-    }
-    const bool ok =
-        (commit.number != h->last || ratoon__sha256(data, size, &digest) == RATOON_OK) &&
-        ratoon__fold_into(&r->folded, &commit, &digest, NULL) == RATOON_OK;
-    ratoon__commit_release(&commit);
-    ratoon__arena_reset(&r->arena);
-    r->bytes += size;
-    return ok || fail(h);
+    return ratoon__fold_stored(&r->folding, data, size, NULL) == RATOON_OK || fail(r->h);
 }
 
 static bool take_commit(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
@@ -145,7 +136,7 @@ static bool fold_copies(reader *r, uint64_t *from, uint64_t *to)
             if (!fold(r, &c->words[at + 1], size)) {
                 return false;
             }
-            at += 1 + (size + sizeof *c->words - 1) / sizeof *c->words;
+            at += words_of(size);
         }
         unit_range(h, unit, from, to);
         *from += c->count;
@@ -169,7 +160,7 @@ static void settle(reader *r)
         const uint64_t unit = atomic_load(&r->h->folded);
         uint64_t from, to;
         unit_range(r->h, unit, &from, &to);
-        if (r->folded == NULL || r->folded->head != to) {
+        if (r->folding.lineage == NULL || r->folding.lineage->head != to) {
             (void)fail(r->h); /* not all of it is there: a damaged log, or a mark (R20) */
             return;
         }
@@ -261,34 +252,33 @@ static copies *copies_new(void)
     return all;
 }
 
-bool ratoon__fold_by_two(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage, uint64_t to,
-                         size_t *bytes)
+bool ratoon__fold_by_two(ratoon__folding *f)
 {
-    const uint64_t head = (*lineage)->head;
-    if (d->ops->read_ranges == NULL || to < head + COMMITS_MIN || !two_processors()) {
+    ratoon__lineage *before = f->lineage;
+    if (f->driver->ops->read_ranges == NULL || f->head < before->head + COMMITS_MIN ||
+        !two_processors()) {
         return false;
     }
-    history h = {.store = s,
-                 .driver = d,
-                 .lineage = (*lineage)->id,
-                 .first = head + 1,
-                 .last = to,
-                 .units = (to - head + UNIT - 1) / UNIT,
+    history h = {.driver = f->driver,
+                 .lineage = before->id,
+                 .first = before->head + 1,
+                 .last = f->head,
+                 .units = (f->head - before->head + UNIT - 1) / UNIT,
                  .copies = copies_new()};
-    reader r = {.h = &h, .folds = true, .folded = ratoon__lineage_ref(*lineage)};
-    const bool done =
-        h.copies != NULL && read_history(&r) && r.folded != NULL && r.folded->head == to;
+    reader r = {.h = &h, .folds = true, .folding = *f};
+    r.folding.lineage = ratoon__lineage_ref(before);
+    const bool done = h.copies != NULL && read_history(&r) && r.folding.lineage != NULL &&
+                      r.folding.lineage->head == f->head;
     if (r.helped) {
         pthread_join(r.helper, NULL);
     }
-    ratoon__arena_free(&r.arena);
     free(h.copies);
     if (done) {
-        ratoon__lineage_unref(*lineage);
-        *lineage = r.folded;
-        *bytes = r.bytes;
+        ratoon__lineage_unref(before);
+        *f = r.folding;
     } else {
-        ratoon__lineage_unref(r.folded);
+        ratoon__arena_free(&r.folding.arena);
+        ratoon__lineage_unref(r.folding.lineage);
     }
     return done;
 }

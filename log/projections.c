@@ -122,41 +122,42 @@ void ratoon__projections_free(ratoon_store *s)
 
 /* ---- folding the log ---- */
 
+ratoon_status ratoon__fold_stored(ratoon__folding *f, const void *data, size_t size,
+                                  ratoon_error *error)
+{
+    ratoon_digest digest = {{0}};
+    ratoon__commit commit;
+    ratoon_status status =
+        ratoon__decode(f->store, f->driver, data, size, &f->arena, &commit, error);
+    if (status == RATOON_OK) {
+        status = commit.number < f->head ? RATOON_OK : ratoon__sha256(data, size, &digest);
+        if (status == RATOON_OK) {
+            status = ratoon__fold_into(&f->lineage, &commit, &digest, error);
+            f->bytes += size;
+        }
+        ratoon__commit_release(&commit);
+    }
+    ratoon__arena_reset(&f->arena);
+    return status;
+}
+
 typedef struct fold_context {
-    ratoon_store *store;
-    ratoon__driver *driver;
-    ratoon__lineage *lineage;
-    ratoon__arena arena;
-    uint64_t to;   /* last commit to fold in; 0: all */
-    uint64_t head; /* no commit before this one is the last that is folded in */
-    size_t bytes;
+    ratoon__folding folding;
+    uint64_t to; /* last commit to fold in; 0: all */
     ratoon_status status;
     ratoon_error *error;
 } fold_context;
 
-/* The digest of a commit is in the next one, so only that of the last one is made; whether the
- * chain holds is for verification to say. */
 static bool fold_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
                      const void *data, size_t size)
 {
-    ratoon_digest digest = {{0}};
     fold_context *f = ctx;
     (void)position;
     (void)lineage;
     if (f->to != 0 && number > f->to) {
         return false;
     }
-    ratoon__commit commit;
-    f->status = ratoon__decode(f->store, f->driver, data, size, &f->arena, &commit, f->error);
-    if (f->status == RATOON_OK) {
-        f->status = number < f->head ? RATOON_OK : ratoon__sha256(data, size, &digest);
-        if (f->status == RATOON_OK) {
-            f->status = ratoon__fold_into(&f->lineage, &commit, &digest, f->error);
-            f->bytes += size;
-        }
-        ratoon__commit_release(&commit);
-    }
-    ratoon__arena_reset(&f->arena);
+    f->status = ratoon__fold_stored(&f->folding, data, size, f->error);
     return f->status == RATOON_OK;
 }
 
@@ -165,20 +166,19 @@ static bool fold_one(void *ctx, uint64_t position, ratoon_id lineage, uint64_t n
 static ratoon_status fold_bytes(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage,
                                 uint64_t to, size_t *bytes, ratoon_error *error)
 {
-    fold_context f = {.store = s, .driver = d, .lineage = *lineage, .to = to, .error = error};
-    ratoon_status status = d->ops->head(d, (*lineage)->id, &f.head, error);
-    f.head = to != 0 && to < f.head ? to : f.head;
-    if (status == RATOON_OK && ratoon__fold_by_two(s, d, lineage, f.head, bytes)) {
-        return RATOON_OK;
-    }
-    if (status == RATOON_OK) {
+    fold_context c = {
+        .folding = {.store = s, .driver = d, .lineage = *lineage}, .to = to, .error = error};
+    ratoon__folding *f = &c.folding;
+    ratoon_status status = d->ops->head(d, f->lineage->id, &f->head, error);
+    f->head = to != 0 && to < f->head ? to : f->head;
+    if (status == RATOON_OK && !ratoon__fold_by_two(f)) {
         status =
-            d->ops->read(d, (*lineage)->id, (*lineage)->head + 1, true, false, fold_one, &f, error);
-        status = status != RATOON_OK ? status : f.status;
+            d->ops->read(d, f->lineage->id, f->lineage->head + 1, true, false, fold_one, &c, error);
+        status = status != RATOON_OK ? status : c.status;
     }
-    ratoon__arena_free(&f.arena);
-    *lineage = f.lineage;
-    *bytes = f.bytes;
+    ratoon__arena_free(&f->arena);
+    *lineage = f->lineage;
+    *bytes = f->bytes;
     return status;
 }
 

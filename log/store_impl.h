@@ -283,13 +283,24 @@ ratoon_status ratoon__root_of(ratoon_store *s, ratoon__driver *d, ratoon_id run,
 void ratoon__root_remember(ratoon_store *s, ratoon_id run, ratoon_id root);
 ratoon_status ratoon__fold_range(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage,
                                  uint64_t to, ratoon_error *error);
+typedef struct ratoon__folding {
+    ratoon_store *store;
+    ratoon__driver *driver;
+    ratoon__lineage *lineage;
+    ratoon__arena arena; /* of one commit */
+    uint64_t head;       /* no commit before this one is the last that is folded in */
+    size_t bytes;        /* of the commits folded in */
+} ratoon__folding;
+/* Folds in the next commit, as it is stored. The digest of a commit is in the next one, so only
+ * that of the last one is made; whether the chain holds is for verification to say. */
+ratoon_status ratoon__fold_stored(ratoon__folding *f, const void *data, size_t size,
+                                  ratoon_error *error);
 
 /* ---- fold_by_two.c ---- */
-/* Folds the commits behind *lineage up to `to`, which must be there, read by two threads; *bytes
- * counts their size. False: nothing was done, because that would not pay here, or because something
- * went wrong, which reading and folding them one by one will tell. */
-bool ratoon__fold_by_two(ratoon_store *s, ratoon__driver *d, ratoon__lineage **lineage, uint64_t to,
-                         size_t *bytes);
+/* Folds in all commits up to f->head, which must be there, read by two threads. False: nothing was
+ * done, because that would not pay here, or because something went wrong, which reading and folding
+ * them one by one will tell. */
+bool ratoon__fold_by_two(ratoon__folding *f);
 
 /* ---- definitions.c ---- */
 ratoon_status ratoon__definition_load(ratoon_store *s, ratoon__driver *d,

@@ -3,12 +3,37 @@
 #include "tests/support/alloc_fault.h"
 #include "tests/support/support.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char text[] = "pipeline: p\nstages:\n  - {name: first, run: [\"true\"]}\n";
 
 enum { COMMITS = 2400, EACH_UNTIL = 100, STEP = 37 };
+
+static ratoon_status (*real_ranges)(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                    ratoon__commit_fn fn, void *ctx, ratoon_error *error);
+static _Atomic unsigned readers;
+
+static ratoon_status counted_ranges(ratoon__driver *d, ratoon_id lineage, ratoon__range_fn next,
+                                    ratoon__commit_fn fn, void *ctx, ratoon_error *error)
+{
+    atomic_fetch_add(&readers, 1);
+    return real_ranges(d, lineage, next, fn, ctx, error);
+}
+
+/* Without a failure two threads read, where there are two processors. */
+static void expect_two_readers(ratoon_store *store, ratoon_id root)
+{
+    ratoon_error error;
+    cpu_set_t set;
+    ratoon__lineage *l = ratoon__lineage_new(root);
+    readers = 0;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof set, &set), 0);
+    ck_assert_int_eq(ratoon__store_fold_from(store, &l, 0, &error), RATOON_OK);
+    ck_assert_uint_eq(readers, CPU_COUNT(&set) > 1 ? 2 : 0);
+    ratoon__lineage_unref(l);
+}
 
 START_TEST(test_S07_memory_runs_out_while_two_threads_read)
 {
@@ -39,6 +64,13 @@ START_TEST(test_S07_memory_runs_out_while_two_threads_read)
                         .text = i % 2 == 0 ? "even" : "odd"};
         ck_assert_int_eq(ratoon_run_apply(store, run.run, run.epoch, &op, 1, &error), RATOON_OK);
     }
+    ratoon__driver *driver = ratoon__store_driver(store);
+    const ratoon__driver_ops *real = driver->ops;
+    ratoon__driver_ops hooked = *real;
+    real_ranges = real->read_ranges;
+    hooked.read_ranges = counted_ranges;
+    driver->ops = &hooked;
+    expect_two_readers(store, run.run);
     const uint64_t mark = alloc_fault_mark();
     for (bool persistent = false; failed > 0 || !persistent; n += n < EACH_UNTIL ? 1 : STEP) {
         if (failed == 0) { /* none was left to fail; now from the n-th on */
@@ -56,6 +88,7 @@ START_TEST(test_S07_memory_runs_out_while_two_threads_read)
         ck_assert_uint_eq(alloc_fault_held_since(mark), 0);
     }
     ck_assert_uint_gt(refused, 0);
+    driver->ops = real;
     ratoon_store_close(store);
     ratoon_pipeline_free(pipeline);
     support_temp_dir_free(folder);

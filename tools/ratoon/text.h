@@ -15,6 +15,8 @@ void text_put_message(FILE *out, const char *text);
 char *text_escape(const char *text);
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *text_copy(const char *text);
+/* What a noun has at its end: "" for one, else "s". */
+const char *text_plural(uint64_t count);
 
 /* Writes a word so that a POSIX shell reads it as one. */
 void text_put_quoted(FILE *out, const char *word);
@@ -30,9 +32,6 @@ const char *text_ago(uint64_t us, uint64_t now_us, char out[TEXT_TIME_MAX]); /* 
 
 /* text_time(), or where stdout is a terminal the shorter text_ago(). */
 const char *text_when(uint64_t us, uint64_t now_us, char out[TEXT_TIME_MAX]);
-
-/* What a noun has at its end: "" for one, else "s". */
-const char *text_plural(uint64_t count);
 
 /* "90d", "1h30m", "500ms", "2.5s", "7" (seconds). */
 bool text_parse_duration(const char *text, uint64_t *us);

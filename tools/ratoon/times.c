@@ -46,11 +46,6 @@ static const char *local(uint64_t us, const char *format, char out[TEXT_TIME_MAX
     return out;
 }
 
-const char *text_plural(uint64_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
 const char *text_time(uint64_t us, char out[TEXT_TIME_MAX])
 {
     return local(us, "%Y-%m-%d %H:%M:%S", out);

@@ -33,7 +33,6 @@ static void seal_print(const json_t *document)
 static void verify_print(const app *a, const json_t *document)
 {
     static const char *const headings[] = {"LINEAGE", ">COMMIT", "KIND", "MESSAGE", NULL};
-    static const char *const counted[] = {"lineage", "commit", "event", "value"};
     const json_t *verified = json_object_get(document, "verified");
     const json_t *problems = json_object_get(document, "problems");
     size_t i;
@@ -53,14 +52,14 @@ static void verify_print(const app *a, const json_t *document)
     table_close(&t, "");
     seal_print(document);
     const size_t count = json_array_size(problems);
-    fputs("verified ", stdout);
-    for (i = 0; i < sizeof counted / sizeof *counted; i++) {
-        char name[16];
-        (void)snprintf(name, sizeof name, "%ss", counted[i]);
-        const uint64_t n = doc_number(verified, name);
-        printf("%" PRIu64 " %s%s%s", n, counted[i], text_plural(n),
-               i + 1 < sizeof counted / sizeof *counted ? ", " : ": ");
-    }
+    const uint64_t lineages = doc_number(verified, "lineages");
+    const uint64_t commits = doc_number(verified, "commits");
+    const uint64_t events = doc_number(verified, "events");
+    const uint64_t values = doc_number(verified, "values");
+    printf("verified %" PRIu64 " lineage%s, %" PRIu64 " commit%s, %" PRIu64 " event%s, %" PRIu64
+           " value%s: ",
+           lineages, text_plural(lineages), commits, text_plural(commits), events,
+           text_plural(events), values, text_plural(values));
     if (count == 0) {
         puts("no problems");
     } else {
