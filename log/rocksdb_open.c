@@ -75,6 +75,7 @@ static rocksdb_options_t *family_options(const options_set *set, int family, boo
         table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
     rocksdb_options_set_block_based_table_factory(o, table);
     rocksdb_block_based_options_destroy(table);
+    rocksdb_options_set_compression(o, rocksdb_lz4_compression);
     bool large = family == RATOON__FAMILY_COMMITS || family == RATOON__FAMILY_VALUES;
     rocksdb_options_set_target_file_size_base(o, FILE_SIZE);
     rocksdb_options_set_write_buffer_size(o, large ? BUFFER_SIZE : BUFFER_SIZE_SMALL);
