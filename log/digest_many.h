@@ -1,7 +1,7 @@
-/* SHA-256 of many things at once. Where the processor has no SHA instructions, but AVX2, digests of
- * several things are worked out side by side, one in each lane of its registers, which is some five
- * times as fast as one after the other; elsewhere, and where there are fewer than three, OpenSSL
- * makes each (log/digest.h). */
+/* SHA-256 of many things at once: sixteen are worked out side by side, one in each lane of the
+ * registers of AVX-512, or eight in those of AVX2, in the time of a few. Where the processor has
+ * neither, or no AVX-512 but SHA instructions, and where there are fewer than pays, OpenSSL makes
+ * one after the other (log/digest.h). */
 #ifndef RATOON_LOG_DIGEST_MANY_H
 #define RATOON_LOG_DIGEST_MANY_H
 
@@ -16,8 +16,10 @@ typedef struct ratoon__digest_job {
 
 /* NO_MEMORY. Thread-safe. */
 ratoon_status ratoon__sha256_many(ratoon__digest_job *jobs, size_t count);
-/* For tests and counts: whether lanes are used, where the processor has them. */
-void ratoon__sha256_many_lanes(bool used);
-bool ratoon__sha256_many_has_lanes(void);
+/* From how many things on it is faster than one after the other; SIZE_MAX: never. */
+size_t ratoon__sha256_many_least(void);
+/* For tests and counts: so many side by side from now on, for the whole process; 0: what is
+ * fastest. False: the processor can't, and they are made one after the other. */
+bool ratoon__sha256_many_set(size_t together);
 
 #endif

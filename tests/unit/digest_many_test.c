@@ -10,6 +10,8 @@
 enum { BYTES = 5000, JOBS = 100 };
 
 static uint8_t bytes[BYTES];
+static const size_t widths[] = {1, 8, 16}; /* those that the processor can't are like 1 */
+enum { WIDTHS = sizeof widths / sizeof *widths };
 
 static bool check(ratoon__digest_job *jobs, size_t count)
 {
@@ -35,7 +37,7 @@ static void setup(void)
 START_TEST(test_digests_of_every_size_around_blocks)
 {
     ratoon__digest_job jobs[JOBS];
-    ratoon__sha256_many_lanes(_i == 1);
+    (void)ratoon__sha256_many_set(widths[_i]);
     for (size_t first = 0; first < 400; first += JOBS) {
         for (size_t i = 0; i < JOBS; i++) {
             const size_t size = first + i;
@@ -43,13 +45,14 @@ START_TEST(test_digests_of_every_size_around_blocks)
         }
         ck_assert(check(jobs, JOBS));
     }
-    ratoon__sha256_many_lanes(true);
+    (void)ratoon__sha256_many_set(0);
 }
 END_TEST
 
 START_TEST(test_digests_of_any_number_of_things)
 {
     ratoon__digest_job jobs[JOBS];
+    (void)ratoon__sha256_many_set(widths[_i]);
     support_prng prng = support_prng_new(support_seed());
     for (size_t count = 0; count <= JOBS; count++) {
         for (size_t i = 0; i < count; i++) {
@@ -59,6 +62,7 @@ START_TEST(test_digests_of_any_number_of_things)
         }
         ck_assert_msg(check(jobs, count), "%zu things", count);
     }
+    (void)ratoon__sha256_many_set(0);
 }
 END_TEST
 
@@ -68,8 +72,18 @@ START_TEST(test_lanes_are_used_where_the_processor_has_them)
     size_t size;
     char *text = support_read_file("/proc/cpuinfo", &size);
     ck_assert_ptr_nonnull(text);
-    const bool expected = strstr(text, " avx2 ") != NULL && strstr(text, " sha_ni ") == NULL;
-    ck_assert_int_eq(ratoon__sha256_many_has_lanes(), expected);
+    const bool eight = strstr(text, " avx2 ") != NULL;
+    const bool sixteen =
+        strstr(text, " avx512_vbmi2 ") != NULL && strstr(text, " avx512vl ") != NULL;
+    const bool sha = strstr(text, " sha_ni ") != NULL;
+    ck_assert_int_eq(ratoon__sha256_many_set(8), eight);
+    ck_assert_int_eq(ratoon__sha256_many_least() != SIZE_MAX, eight);
+    ck_assert_int_eq(ratoon__sha256_many_set(16), sixteen);
+    ck_assert_int_eq(ratoon__sha256_many_least() != SIZE_MAX, sixteen);
+    ck_assert(ratoon__sha256_many_set(1));
+    ck_assert_uint_eq(ratoon__sha256_many_least(), SIZE_MAX);
+    ck_assert(ratoon__sha256_many_set(0));
+    ck_assert_int_eq(ratoon__sha256_many_least() != SIZE_MAX, sixteen || (eight && !sha));
     free(text);
 }
 END_TEST
@@ -108,8 +122,8 @@ static Suite *suite(void)
     Suite *s = suite_create("digest_many");
     TCase *tc = tcase_create("digests");
     tcase_add_checked_fixture(tc, setup, NULL);
-    tcase_add_loop_test(tc, test_digests_of_every_size_around_blocks, 0, 2);
-    tcase_add_test(tc, test_digests_of_any_number_of_things);
+    tcase_add_loop_test(tc, test_digests_of_every_size_around_blocks, 0, WIDTHS);
+    tcase_add_loop_test(tc, test_digests_of_any_number_of_things, 0, WIDTHS);
     tcase_add_test(tc, test_lanes_are_used_where_the_processor_has_them);
     tcase_add_test(tc, test_digests_by_many_threads);
     suite_add_tcase(s, tc);
