@@ -12,7 +12,6 @@
 #include "core/projection.h"
 #include "log/store.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,32 +66,12 @@ static void sample(const bench_options *o, const world *w, const char *part, con
     bench_sample_end(&s);
 }
 
-/* Of this thread, and those that it makes. */
-static cpu_set_t keep_to_one_processor(void)
-{
-    cpu_set_t before, one;
-    CPU_ZERO(&one);
-    if (sched_getaffinity(0, sizeof before, &before) != 0) {
-        bench_die("can't tell which processors there are", NULL);
-    }
-    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++) {
-        if (CPU_ISSET(i, &before)) {
-            CPU_SET(i, &one);
-        }
-    }
-    if (sched_setaffinity(0, sizeof one, &one) != 0) {
-        bench_die("can't keep to one processor", NULL);
-    }
-    return before;
-}
-
 static void measure_ratoon(const bench_options *o, const world *w, unsigned repeat, bool one_thread)
 {
     ratoon_store *store = bench_store_open(o->dir, RATOON_DURABILITY_NONE);
     uint64_t events = 0;
-    cpu_set_t before;
     if (one_thread) {
-        before = keep_to_one_processor();
+        bench_one_processor(true);
     }
     for (unsigned i = 0; i < RUNS; i++) {
         (void)rebuild(store, w->runs[i].id);
@@ -105,8 +84,8 @@ static void measure_ratoon(const bench_options *o, const world *w, unsigned repe
     }
     sample(o, w, "rebuild", one_thread ? "ratoon-one-thread" : "ratoon", repeat,
            (double)events / (bench_now_s() - begin), NULL);
-    if (one_thread && sched_setaffinity(0, sizeof before, &before) != 0) {
-        bench_die("can't use all processors again", NULL);
+    if (one_thread) {
+        bench_one_processor(false);
     }
     ratoon_store_close(store);
 }

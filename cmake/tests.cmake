@@ -97,7 +97,7 @@ foreach(folder IN ITEMS unit integration sim fault)
 endforeach()
 
 # What a test of running out of memory has in its hands (tests/support/alloc_fault.c).
-foreach(test IN ITEMS fault_alloc_test fault_fold_alloc_test)
+foreach(test IN ITEMS fault_alloc_test fault_two_threads_alloc_test)
     if(TARGET ${test})
         foreach(symbol IN ITEMS
                 malloc calloc realloc reallocarray free strdup strndup realpath asprintf

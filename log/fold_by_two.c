@@ -5,10 +5,10 @@
  *
  * Nothing is decided here: what does not go as it should is given up, and done by one thread. */
 #include "log/futex.h"
+#include "log/processors.h"
 #include "log/store_impl.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,12 +237,6 @@ static void *help(void *ctx)
     return NULL;
 }
 
-static bool two_processors(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
-}
-
 static copies *copies_new(void)
 {
     copies *all = malloc(UNITS * sizeof *all);
@@ -256,7 +250,7 @@ bool ratoon__fold_by_two(ratoon__folding *f)
 {
     ratoon__lineage *before = f->lineage;
     if (f->driver->ops->read_ranges == NULL || f->head < before->head + COMMITS_MIN ||
-        !two_processors()) {
+        !ratoon__two_processors()) {
         return false;
     }
     history h = {.driver = f->driver,

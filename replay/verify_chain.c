@@ -1,31 +1,18 @@
 /* The chain pass: every commit in key order, by iteration and by look-up with checksums; decoded,
  * chained, folded; the fold compared with every stored snapshot. Commits are taken by the batch, so
- * that their digests can be made together, and then looked at one after the other. */
+ * that their digests can be made together, and then looked at one after the other; in a large store
+ * by a second thread (verify_batches.c). */
 #include "replay/seal.h"
 
 #include "log/codec.h"
 #include "replay/erased.h"
+#include "replay/verify_batches.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    BATCH_COMMITS = 32,
-    BATCH_BYTES = 256 << 10,
-};
-
-typedef struct taken {
-    uint64_t position, number;
-    ratoon_id lineage;
-    size_t at, size;       /* in the bytes of the batch */
-    size_t values;         /* digests: of the first value in it */
-    ratoon__commit commit; /* where it could be decoded */
-    ratoon_status status;
-} taken;
-
 typedef struct walk {
     ratoon__report *report;
-    ratoon__driver *driver;
     ratoon__lineage *lineage; /* folded so far; NULL: none */
     bool broken;              /* it can't be folded any further */
     bool deleted;             /* what was seen is a mark (R20): nothing may follow */
@@ -36,17 +23,12 @@ typedef struct walk {
     ratoon_digest digest;
     ratoon_id id;
     bool any;
-    ratoon__buf bytes; /* of the batch, each commit where 8 divides its place */
-    taken batch[BATCH_COMMITS];
-    size_t batch_count;
-    ratoon__digest_jobs digests;
-    ratoon__arena arena; /* of the batch */
-    uint64_t end;        /* the feed's end when the walk began: later commits are left out */
+    ratoon__digest_jobs digests; /* of the batch */
+    ratoon__arena arena;         /* of the batch */
     ratoon__snapshots snapshots;
     ratoon__seen *seen;
     ratoon_status status;
     ratoon_error why; /* of what failed last: too large to be cleared for each commit */
-    ratoon_error *error;
 } walk;
 
 /* ---- one lineage ---- */
@@ -230,19 +212,15 @@ static void commit_verify(walk *w, const ratoon__commit *c, uint64_t position, u
 
 /* ---- by the batch ---- */
 
-static const void *bytes_of(const walk *w, const taken *t)
+static ratoon_status decode(walk *w, const ratoon__batch *b, ratoon__taken *t, ratoon_error *error)
 {
-    return w->bytes.data + t->at;
-}
-
-static ratoon_status decode(walk *w, taken *t, ratoon_error *error)
-{
-    t->status = ratoon__store_decode(w->report->store, bytes_of(w, t), t->size, &w->arena,
+    t->status = ratoon__store_decode(w->report->store, b->bytes.data + t->at, t->size, &w->arena,
                                      &t->commit, error);
     return t->status;
 }
 
-static void taken_verify(walk *w, taken *t, const ratoon_digest *digest)
+static void taken_verify(walk *w, const ratoon__batch *b, ratoon__taken *t,
+                         const ratoon_digest *digest)
 {
     if ((!w->any || !ratoon_id_equal(w->id, t->lineage)) && !lineage_begin(w, t->lineage)) {
         w->status = RATOON_ERR_NO_MEMORY;
@@ -250,7 +228,8 @@ static void taken_verify(walk *w, taken *t, const ratoon_digest *digest)
     }
     ratoon__sum_feed(w->report, &w->seen->feed, t->position, t->lineage, t->number);
     w->report->commits++;
-    if (t->status != RATOON_OK && decode(w, t, &w->why) != RATOON_OK) { /* again, for its reason */
+    if (t->status != RATOON_OK &&
+        decode(w, b, t, &w->why) != RATOON_OK) { /* again, for its reason */
         if (ratoon__report_unseen(w->report, t->status, &w->why)) {
             w->status = t->status;
             return;
@@ -271,85 +250,80 @@ static void taken_verify(walk *w, taken *t, const ratoon_digest *digest)
 }
 
 /* Digests of the commits, in their order, and behind them those of the values in them. */
-static ratoon_status digests_make(walk *w)
+static ratoon_status digests_make(walk *w, ratoon__batch *b)
 {
     ratoon__digest_jobs *d = &w->digests;
     bool added = true;
     d->count = 0;
-    for (size_t i = 0; added && i < w->batch_count; i++) {
-        added = ratoon__digest_jobs_add(d, bytes_of(w, &w->batch[i]), w->batch[i].size);
+    for (size_t i = 0; added && i < b->count; i++) {
+        added = ratoon__digest_jobs_add(d, b->bytes.data + b->commits[i].at, b->commits[i].size);
     }
-    for (size_t i = 0; added && i < w->batch_count; i++) {
-        w->batch[i].values = d->count;
-        added = w->batch[i].status != RATOON_OK ||
-                ratoon__digest_jobs_add_values(d, &w->batch[i].commit);
+    for (size_t i = 0; added && i < b->count; i++) {
+        b->commits[i].values = d->count;
+        added = b->commits[i].status != RATOON_OK ||
+                ratoon__digest_jobs_add_values(d, &b->commits[i].commit);
     }
     return added ? ratoon__sha256_many(d->jobs, d->count) : RATOON_ERR_NO_MEMORY;
 }
 
-static bool batch_verify(walk *w)
+static bool batch_verify(void *ctx, ratoon__batch *b)
 {
-    for (size_t i = 0; i < w->batch_count; i++) {
-        (void)decode(w, &w->batch[i], NULL);
+    walk *w = ctx;
+    for (size_t i = 0; i < b->count; i++) {
+        (void)decode(w, b, &b->commits[i], NULL);
     }
-    w->status = digests_make(w);
-    for (size_t i = 0; w->status == RATOON_OK && i < w->batch_count; i++) {
-        taken_verify(w, &w->batch[i], &w->digests.jobs[i].digest);
+    w->status = digests_make(w, b);
+    for (size_t i = 0; w->status == RATOON_OK && i < b->count; i++) {
+        taken_verify(w, b, &b->commits[i], &w->digests.jobs[i].digest);
     }
-    for (size_t i = 0; i < w->batch_count; i++) {
-        if (w->batch[i].status == RATOON_OK) {
-            ratoon__commit_release(&w->batch[i].commit);
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->commits[i].status == RATOON_OK) {
+            ratoon__commit_release(&b->commits[i].commit);
         }
     }
     ratoon__arena_reset(&w->arena);
-    w->batch_count = 0;
-    w->bytes.size = 0;
     return w->status == RATOON_OK;
 }
+
+/* ---- reading ---- */
+
+typedef struct reading {
+    ratoon__batches batches;
+    uint64_t end; /* the feed's end when the walk began: later commits are left out */
+} reading;
 
 static bool take(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number, const void *data,
                  size_t size)
 {
-    static const char padding[8];
-    walk *w = ctx;
-    if (position >= w->end) {
-        return true; /* it came after the verification began */
-    }
-    w->batch[w->batch_count++] = (taken){.position = position,
-                                         .number = number,
-                                         .lineage = lineage,
-                                         .at = w->bytes.size,
-                                         .size = size};
-    ratoon__buf_add(&w->bytes, data, size);
-    ratoon__buf_add(&w->bytes, padding, (8 - size % 8) % 8);
-    if (w->bytes.failed) {
-        w->batch_count = 0;
-        w->status = RATOON_ERR_NO_MEMORY;
-        return false;
-    }
-    return (w->batch_count < BATCH_COMMITS && w->bytes.size < BATCH_BYTES) || batch_verify(w);
+    reading *r = ctx;
+    const ratoon__taken commit = {
+        .position = position, .number = number, .lineage = lineage, .size = size};
+    return position >= r->end || ratoon__batches_add(&r->batches, &commit, data);
 }
 
 ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__seen *seen,
                                     ratoon_error *error)
 {
-    walk w = {.report = r, .seen = seen, .error = error, .snapshots = {.report = r}};
-    w.driver = ratoon__store_driver(r->store);
-    ratoon_status status = w.driver->ops->end(w.driver, &w.end, error);
+    walk w = {.report = r, .seen = seen, .snapshots = {.report = r}};
+    reading reads = {.end = 0};
+    ratoon__driver *d = ratoon__store_driver(r->store);
+    ratoon_status status = d->ops->end(d, &reads.end, error);
+    if (status == RATOON_OK) {
+        status = ratoon__batches_begin(&reads.batches, batch_verify, &w);
+    }
     if (status != RATOON_OK) {
         return status;
     }
-    r->feed_end = w.end;
+    r->feed_end = reads.end;
     ratoon_error why = {0};
-    status = w.driver->ops->read(w.driver, only, ratoon_id_is_zero(only) ? 0 : 1,
-                                 !ratoon_id_is_zero(only), true, take, &w, &why);
-    if (w.status == RATOON_OK) { /* what was read before a flaw as well */
-        (void)batch_verify(&w);
-    }
+    status = d->ops->read(d, only, ratoon_id_is_zero(only) ? 0 : 1, !ratoon_id_is_zero(only), true,
+                          take, &reads, &why);
+    /* What was read before a flaw is looked at as well. */
+    const ratoon_status copied = ratoon__batches_end(&reads.batches);
+    w.status = w.status != RATOON_OK ? w.status : copied;
     lineage_end(&w);
     ratoon__snapshots_free(&w.snapshots);
     ratoon__arena_free(&w.arena);
-    ratoon__buf_free(&w.bytes);
     free(w.digests.jobs);
     if (status == RATOON_OK &&
         w.status == RATOON_OK) { /* else what comes behind was not looked at */

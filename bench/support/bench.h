@@ -45,6 +45,9 @@ void bench_must(ratoon_status status, const char *what, const ratoon_error *erro
 
 double bench_now_s(void);
 
+/* Keeps this thread, and those it starts from now on, to one processor; false: to all again. */
+void bench_one_processor(bool one);
+
 /* ---- files ---- */
 void bench_remove_tree(const char *path);
 uint64_t bench_tree_bytes(const char *path); /* allocated on disk */

@@ -1,10 +1,10 @@
 /* A long history that two threads read is folded to what one makes of it, whatever happens. */
 #include "log/codec.h"
+#include "log/processors.h"
 #include "log/store_impl.h"
 #include "tests/support/support.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,19 +149,13 @@ static void expect_same(ratoon__lineage *l, uint64_t to)
     ratoon__buf_free(&difference);
 }
 
-static bool two_processors(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
-}
-
 START_TEST(test_S07_two_threads_fold_what_one_does)
 {
     const uint64_t ends[] = {2048, 2049, 2303, 2304, 2305, 3000, COMMITS - 1, head};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         reads_of_one = 0;
         ratoon__lineage *l = folded(NULL, ends[i]);
-        if (two_processors()) {
+        if (ratoon__two_processors()) {
             ck_assert_uint_eq(reads_of_caller, i + 1);
             ck_assert_uint_eq(reads_of_other, i + 1);
             ck_assert_uint_eq(reads_of_one, 0);
@@ -184,17 +178,9 @@ END_TEST
 
 START_TEST(test_S07_on_one_processor_one_thread_folds)
 {
-    cpu_set_t set, one;
-    CPU_ZERO(&one);
-    ck_assert_int_eq(sched_getaffinity(0, sizeof set, &set), 0);
-    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++) {
-        if (CPU_ISSET(i, &set)) {
-            CPU_SET(i, &one);
-        }
-    }
-    ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
+    support_one_processor(true);
     ratoon__lineage *l = folded(NULL, 0);
-    ck_assert_int_eq(sched_setaffinity(0, sizeof set, &set), 0);
+    support_one_processor(false);
     ck_assert_uint_eq(reads_of_caller, 0);
     expect_same(l, head);
 }

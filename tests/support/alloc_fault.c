@@ -5,6 +5,7 @@
 #include <execinfo.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,11 @@
 
 static _Thread_local bool armed, persists;
 static _Thread_local uint64_t at, count, failures;
+static atomic_bool others_armed;
+static bool others_persist;
+static uint64_t others_at;
+static pthread_t not_of;
+static atomic_uint_fast64_t others_count, others_failures;
 
 void alloc_fault_arm(uint64_t n, bool persistent)
 {
@@ -23,17 +29,41 @@ void alloc_fault_arm(uint64_t n, bool persistent)
     armed = true;
 }
 
+void alloc_fault_arm_others(uint64_t n, bool persistent)
+{
+    others_at = n;
+    others_persist = persistent;
+    others_count = others_failures = 0;
+    not_of = pthread_self();
+    others_armed = true;
+}
+
 uint64_t alloc_fault_disarm(uint64_t *failed)
 {
+    const bool others = atomic_exchange(&others_armed, false);
     armed = false;
-    *failed = failures;
-    return count;
+    *failed = others ? others_failures : failures;
+    return others ? others_count : count;
+}
+
+static bool fails_for_others(void)
+{
+    if (!others_armed || pthread_equal(pthread_self(), not_of)) {
+        return false;
+    }
+    const uint64_t n = atomic_fetch_add(&others_count, 1) + 1;
+    const bool now = n == others_at || (others_persist && n > others_at);
+    if (now) {
+        others_failures++;
+        errno = ENOMEM;
+    }
+    return now;
 }
 
 static bool fails(void)
 {
     if (!armed) {
-        return false;
+        return fails_for_others();
     }
     count++;
     const bool now = at != 0 && (count == at || (persists && count > at));

@@ -11,6 +11,8 @@
 /* The n-th allocation of this thread from now on fails (from 1; 0: none), and with `persistent` all
  * behind it. */
 void alloc_fault_arm(uint64_t n, bool persistent);
+/* The same of all other threads together, and not of this one. */
+void alloc_fault_arm_others(uint64_t n, bool persistent);
 /* No more. Gives how many allocations there were, and in *failed how many of them failed. */
 uint64_t alloc_fault_disarm(uint64_t *failed);
 

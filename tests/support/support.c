@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,4 +238,24 @@ int support_run_suite(Suite *suite)
         return EXIT_FAILURE;
     }
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+void support_one_processor(bool one)
+{
+    static cpu_set_t all;
+    cpu_set_t set;
+    if (one) {
+        CPU_ZERO(&set);
+        if (sched_getaffinity(0, sizeof all, &all) != 0) {
+            abort();
+        }
+        for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&set) == 0; i++) {
+            if (CPU_ISSET(i, &all)) {
+                CPU_SET(i, &set);
+            }
+        }
+    }
+    if (sched_setaffinity(0, sizeof set, one ? &set : &all) != 0) {
+        abort();
+    }
 }

@@ -3,6 +3,7 @@
 #define RATOON_TESTS_SUPPORT_H
 
 #include <check.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,9 @@ char *support_path_join(const char *folder, const char *name);
 /* Waits until `done(context)` is true; false if it is not within `timeout_ms_max`. Polls each
  * millisecond: for conditions of other processes that nothing announces. */
 int support_wait_until(int (*done)(void *context), void *context, uint32_t timeout_ms_max);
+
+/* Keeps this thread, and those it starts from now on, to one processor; false: to all again. */
+void support_one_processor(bool one);
 
 /* splitmix64 (Steele, Lea, Flood, OOPSLA 2014): deterministic for a seed. */
 typedef struct {
