@@ -14,6 +14,20 @@ enum {
     RECOVERY_WAIT_MS = 10000,  /* RocksDB looks for room every 5 s */
 };
 
+void ratoon__rocks_to_tables(ratoon__rocks *r)
+{
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    for (int i = 0; i < RATOON__FAMILIES; i++) {
+        char *message = NULL;
+        rocksdb_flush_cf(r->db, options, r->family[i], &message);
+        if (message != NULL) {
+            rocksdb_free(message); /* it is all in the log */
+            break;
+        }
+    }
+    rocksdb_flushoptions_destroy(options);
+}
+
 static void flush_families(ratoon__rocks *r)
 {
     uint64_t size = 0;
@@ -24,16 +38,9 @@ static void flush_families(ratoon__rocks *r)
             sum += size;
         }
     }
-    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
-    for (int i = 0; sum > CLOSE_FLUSH_MIN && i < RATOON__FAMILIES; i++) {
-        char *message = NULL;
-        rocksdb_flush_cf(r->db, options, r->family[i], &message);
-        if (message != NULL) {
-            rocksdb_free(message); /* it is all in the log */
-            break;
-        }
+    if (sum > CLOSE_FLUSH_MIN) {
+        ratoon__rocks_to_tables(r);
     }
-    rocksdb_flushoptions_destroy(options);
 }
 
 static void close_rest(ratoon__rocks *r)

@@ -190,6 +190,37 @@ ratoon_status ratoon__rocks_sweep(ratoon__driver *d, const ratoon_digest *digest
 
 /* ---- copies ---- */
 
+/* RocksDB looks at the first record of each log file that is there, also of those that it has no
+ * use for any more, and makes no copy where one is torn, as it is after a kill at that moment. Such
+ * a file goes when something that came behind it is in tables, so here something is written. */
+static void leave_old_logs(ratoon__rocks *r)
+{
+    char *message = NULL;
+    pthread_mutex_lock(&r->state);
+    r->pending.changes += r->pending.changes == 0; /* the position of the derived rows, again */
+    pthread_mutex_unlock(&r->state);
+    (void)ratoon__rocks_flush_derived(r, NULL);
+    ratoon__rocks_to_tables(r);
+    rocksdb_disable_file_deletions(r->db, &message);
+    rocksdb_free(message);
+    message = NULL;
+    rocksdb_enable_file_deletions(r->db, 0, &message); /* which removes them now */
+    rocksdb_free(message);
+}
+
+static char *copy(ratoon__rocks *r, const char *path)
+{
+    char *message = NULL;
+    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(r->db, &message);
+    if (message == NULL) {
+        rocksdb_checkpoint_create(checkpoint, path, 0, &message);
+    }
+    if (checkpoint != NULL) {
+        rocksdb_checkpoint_object_destroy(checkpoint);
+    }
+    return message;
+}
+
 ratoon_status ratoon__rocks_checkpoint(ratoon__driver *d, const char *path, uint64_t *position,
                                        ratoon_error *error)
 {
@@ -201,12 +232,11 @@ ratoon_status ratoon__rocks_checkpoint(ratoon__driver *d, const char *path, uint
         status = ratoon__rocks_flush_derived(r, error);
     }
     if (status == RATOON_OK) {
-        rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(r->db, &message);
-        if (message == NULL) {
-            rocksdb_checkpoint_create(checkpoint, path, 0, &message);
-        }
-        if (checkpoint != NULL) {
-            rocksdb_checkpoint_object_destroy(checkpoint);
+        message = copy(r, path);
+        if (message != NULL && strncmp(message, "Corruption", 10) == 0) {
+            rocksdb_free(message);
+            leave_old_logs(r);
+            message = copy(r, path);
         }
         *position = atomic_load(&r->acked);
     }

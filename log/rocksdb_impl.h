@@ -289,6 +289,8 @@ ratoon_status ratoon__window_recover(ratoon__rocks *r, uint64_t *end, ratoon_err
 /* ---- rocksdb_derived.c, rocksdb_list.c ---- */
 /* Writes the rows that are pending, all that was acknowledged before the call. */
 ratoon_status ratoon__rocks_flush_derived(ratoon__rocks *r, ratoon_error *error);
+/* Writes what is only in the log to tables as well, as far as that works. */
+void ratoon__rocks_to_tables(ratoon__rocks *r);
 ratoon_status ratoon__rocks_load_derived(ratoon__rocks *r, ratoon_error *error);
 ratoon_status ratoon__rocks_run_get(ratoon__driver *d, ratoon_id run, ratoon_id *root,
                                     ratoon_error *error);

@@ -3,6 +3,7 @@
 #include "tests/support/role.h"
 #include "tests/support/support.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <ratoon.h>
 #include <signal.h>
@@ -262,6 +263,52 @@ START_TEST(test_R20_killed_while_backing_up_leaves_only_whole_stores)
 }
 END_TEST
 
+/* What a process leaves that is killed while it writes the first record of a log file. */
+static void tear_last_log(void)
+{
+    enum { RECORD = 349, WRITTEN = 200, FILE_SIZE = 72089 };
+    char *db = support_path_join(path, "db");
+    char last[256] = "";
+    uint8_t bytes[FILE_SIZE] = {0x47, 0x5b, 0xf1, 0x07, RECORD & 0xff, RECORD >> 8, 1};
+    DIR *entries = opendir(db);
+    ck_assert_ptr_nonnull(entries);
+    for (const struct dirent *e; (e = readdir(entries)) != NULL;) {
+        if (strstr(e->d_name, ".log") != NULL && strcmp(e->d_name, last) > 0) {
+            (void)snprintf(last, sizeof last, "%s", e->d_name);
+        }
+    }
+    closedir(entries);
+    char *log = support_path_join(db, last);
+    struct stat info;
+    ck_assert_int_eq(stat(log, &info), 0);
+    ck_assert_int_eq(info.st_size, 0); /* all is in tables */
+    memset(bytes + 7, 'x', WRITTEN);
+    support_write_file(log, bytes, sizeof bytes);
+    free(log);
+    free(db);
+}
+
+/* RocksDB looks into each log file that is there when it makes a copy. */
+START_TEST(test_R20_backup_after_a_kill_at_the_beginning_of_a_log)
+{
+    ratoon_error error = {0};
+    done_run(store, 'a');
+    for (unsigned i = 0; i < 2; i++) { /* what is read back when a store is opened goes to tables */
+        ratoon_store_close(store);
+        store = open_store(path);
+    }
+    ratoon_store_close(store);
+    tear_last_log();
+    store = open_store(path);
+    for (int i = 0; i < _i; i++) {
+        done_run(store, 'b');
+    }
+    ck_assert_msg(ratoon_store_backup(store, backup, &error) == RATOON_OK, "%s", error.message);
+    ck_assert_uint_eq(check_folder(backup), (size_t)_i + 1);
+    ck_assert_uint_eq(check_whole(store), (size_t)_i + 1);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
     if (argc > 2) {
@@ -273,6 +320,7 @@ int main(int argc, char **argv)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_R20_backup_is_a_store_and_restores);
     tcase_add_test(t, test_R20_backup_through_the_owner_while_it_writes);
+    tcase_add_loop_test(t, test_R20_backup_after_a_kill_at_the_beginning_of_a_log, 0, 2);
     tcase_add_test(t, test_R20_a_backup_that_lost_something_is_not_restored);
     tcase_add_test(t, test_R20_a_store_in_memory_has_no_backup);
     tcase_add_test(t, test_R20_killed_while_backing_up_leaves_only_whole_stores);
