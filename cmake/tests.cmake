@@ -108,6 +108,11 @@ foreach(test IN ITEMS fault_alloc_test fault_two_threads_alloc_test)
     endif()
 endforeach()
 
+# Threads that can't be started.
+if(TARGET unit_verify_batches_test)
+    target_link_options(unit_verify_batches_test PRIVATE -Wl,--wrap=pthread_create)
+endif()
+
 # Tests of the command.
 file(GLOB command_tests CONFIGURE_DEPENDS
      ${tests_dir}/command/*_test.sh ${tests_dir}/command/*_test.py)

@@ -8,8 +8,8 @@
 #include "log/async_ahead.h"
 #include "log/futex.h"
 #include "log/store_impl.h"
+#include "log/thread.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 enum { RELEASE_EVERY = 32 }; /* callbacks between two looks at who waits for room */
@@ -125,18 +125,6 @@ static void *serve(void *argument)
     }
 }
 
-/* Signals are for the threads of the program. */
-static int start_thread(service *v)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int result = pthread_create(&v->thread, NULL, serve, v);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return result;
-}
-
 /* The store's one, made where there is none. */
 static ratoon_status service_of(ratoon_store *s, service **out, ratoon_error *error)
 {
@@ -151,7 +139,7 @@ static ratoon_status service_of(ratoon_store *s, service **out, ratoon_error *er
             v->answered_last = &v->answered;
             pthread_mutex_init(&v->lock, NULL);
             s->service = v;
-            const int problem = start_thread(v);
+            const int problem = ratoon__thread_start(&v->thread, serve, v);
             if (problem != 0) {
                 s->service = NULL;
                 pthread_mutex_destroy(&v->lock);

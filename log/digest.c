@@ -26,6 +26,22 @@ ratoon_status ratoon__sha256(const void *data, size_t size, ratoon_digest *out)
     return RATOON_OK;
 }
 
+void ratoon__sha256_blocks(uint32_t state[8], const uint8_t *blocks, size_t count)
+{
+    enum { BLOCK = 64, WORDS = 8 };
+    SHA256_CTX ctx;
+    (void)SHA256_Init(&ctx);
+    for (size_t k = 0; k < WORDS; k++) {
+        ctx.h[k] = state[k];
+    }
+    for (size_t i = 0; i < count; i++) {
+        SHA256_Transform(&ctx, blocks + i * BLOCK);
+    }
+    for (size_t k = 0; k < WORDS; k++) {
+        state[k] = ctx.h[k];
+    }
+}
+
 struct ratoon__sha256_stream {
     SHA256_CTX ctx;
     bool failed;

@@ -4,6 +4,8 @@
 
 #include "core/mem.h"
 
+/* What whole blocks of 64 bytes make of a state of eight words (FIPS 180-4, 6.2.2). */
+void ratoon__sha256_blocks(uint32_t state[8], const uint8_t *blocks, size_t count);
 ratoon_status ratoon__sha256(const void *data, size_t size, ratoon_digest *out);
 /* A digest in pieces; one thread at a time. end frees the stream, whatever it returns. */
 typedef struct ratoon__sha256_stream ratoon__sha256_stream;

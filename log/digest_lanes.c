@@ -8,6 +8,13 @@
 
 enum { BLOCK = 64, ROUNDS = 64 };
 
+#define PRAGMA(text) _Pragma(#text)
+#ifdef __OPTIMIZE__
+#define UNROLL(count) PRAGMA(GCC unroll count)
+#else
+#define UNROLL(count) /* the compiler would complain that it can't */
+#endif
+
 typedef uint32_t eight __attribute__((vector_size(32)));
 typedef uint8_t eight_bytes __attribute__((vector_size(32)));
 typedef uint32_t sixteen __attribute__((vector_size(64)));
@@ -45,7 +52,7 @@ static inline __attribute__((always_inline)) void load_half(eight words[8],
                                                             const uint8_t *const *blocks, size_t at)
 {
     eight rows[8];
-#pragma GCC unroll 8
+    UNROLL(8)
     for (size_t i = 0; i < 8; i++) {
         eight_bytes b;
         memcpy(&b, blocks[i] + at, sizeof b);
@@ -54,7 +61,7 @@ static inline __attribute__((always_inline)) void load_half(eight words[8],
                                                  24, 31, 30, 29, 28); /* they are big-endian */
     }
     eight quarters[2][4]; /* of four lanes: words t and t + 4 */
-#pragma GCC unroll 2
+    UNROLL(2)
     for (size_t i = 0; i < 2; i++) {
         const eight *r = rows + 4 * i;
         quarters[i][0] = PAIRS_LOW(WORDS_LOW(r[0], r[1]), WORDS_LOW(r[2], r[3]));
@@ -62,7 +69,7 @@ static inline __attribute__((always_inline)) void load_half(eight words[8],
         quarters[i][2] = PAIRS_LOW(WORDS_HIGH(r[0], r[1]), WORDS_HIGH(r[2], r[3]));
         quarters[i][3] = PAIRS_HIGH(WORDS_HIGH(r[0], r[1]), WORDS_HIGH(r[2], r[3]));
     }
-#pragma GCC unroll 4
+    UNROLL(4)
     for (size_t t = 0; t < 4; t++) {
         words[t] = HALVES_LOW(quarters[0][t], quarters[1][t]);
         words[t + 4] = HALVES_HIGH(quarters[0][t], quarters[1][t]);
@@ -85,7 +92,7 @@ static inline __attribute__((always_inline)) void load_sixteen(sixteen words[16]
     eight low[16], high[16];
     load_eight(low, blocks, at);
     load_eight(high, blocks + 8, at);
-#pragma GCC unroll 16
+    UNROLL(16)
     for (size_t t = 0; t < 16; t++) {
         words[t] = __builtin_shufflevector(low[t], high[t], 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
                                            12, 13, 14, 15);
@@ -106,11 +113,11 @@ static inline __attribute__((always_inline)) void load_sixteen(sixteen words[16]
             lanes e = state[4], f = state[5], g = state[6], h = state[7];                          \
             load(w, blocks, at);                                                                   \
             for (size_t begin = 0; begin < ROUNDS; begin += 16) {                                  \
-                _Pragma("GCC unroll 16") for (size_t t = 0; begin > 0 && t < 16; t++)              \
+                UNROLL(16) for (size_t t = 0; begin > 0 && t < 16; t++)                            \
                 {                                                                                  \
                     w[t] += SIGMA1(w[(t + 14) % 16]) + w[(t + 9) % 16] + SIGMA0(w[(t + 1) % 16]);  \
                 }                                                                                  \
-                _Pragma("GCC unroll 16") for (size_t t = 0; t < 16; t++)                           \
+                UNROLL(16) for (size_t t = 0; t < 16; t++)                                         \
                 {                                                                                  \
                     const lanes one = h + SUM1(e) + CHOOSE(e, f, g) + constants[begin + t] + w[t]; \
                     const lanes two = SUM0(a) + MAJORITY(a, b, c);                                 \
@@ -144,8 +151,8 @@ bool ratoon__digest_by_eight(ratoon__digest_way *way)
 {
     __builtin_cpu_init();
     const bool turns = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
-    *way = (ratoon__digest_way){
-        .side_by_side = 8, .least = 3, .compress = turns ? compress_avx512vl : compress_avx2};
+    *way = (ratoon__digest_way){.side_by_side = 8,
+                                .compress = turns ? compress_avx512vl : compress_avx2};
     return __builtin_cpu_supports("avx2");
 }
 
@@ -153,7 +160,7 @@ bool ratoon__digest_by_eight(ratoon__digest_way *way)
 bool ratoon__digest_by_sixteen(ratoon__digest_way *way)
 {
     __builtin_cpu_init();
-    *way = (ratoon__digest_way){.side_by_side = 16, .least = 10, .compress = compress_avx512};
+    *way = (ratoon__digest_way){.side_by_side = 16, .compress = compress_avx512};
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2");
 }

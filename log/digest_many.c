@@ -27,6 +27,7 @@ typedef struct lane {
 
 typedef struct lanes {
     const ratoon__digest_way *way;
+    size_t least; /* lanes that are worth it */
     lane all[RATOON__DIGEST_MOST];
     _Alignas(64) uint32_t state[8 * RATOON__DIGEST_MOST];
 } lanes;
@@ -63,13 +64,14 @@ static void lane_begin(lane *l, ratoon__digest_job *job)
     lane_turn(l);
 }
 
-/* Gives free lanes something to do; how many blocks all lanes have before them, 0: nothing is left.
- * Lanes that stay free go along with another one. */
+/* Gives free lanes something to do; how many blocks all lanes have before them, 0: too few of them
+ * have any. Lanes that stay free go along with another one. */
 static size_t lanes_fill(lanes *l, ratoon__digest_job **next, const ratoon__digest_job *end,
                          const uint8_t *blocks[RATOON__DIGEST_MOST])
 {
     const uint8_t *any = NULL;
     size_t count = 0;
+    size_t busy = 0;
     for (size_t i = 0; i < l->way->side_by_side; i++) {
         lane *one = &l->all[i];
         if (one->job == NULL && *next < end) {
@@ -82,7 +84,11 @@ static size_t lanes_fill(lanes *l, ratoon__digest_job **next, const ratoon__dige
         if (one->job != NULL) {
             count = any == NULL || one->left < count ? one->left : count;
             any = one->at;
+            busy++;
         }
+    }
+    if (busy < l->least) {
+        return 0;
     }
     for (size_t i = 0; i < l->way->side_by_side; i++) {
         blocks[i] = l->all[i].job != NULL ? blocks[i] : any;
@@ -99,9 +105,30 @@ static void lane_end(lanes *l, size_t i)
     l->all[i].job = NULL;
 }
 
-static void side_by_side(const ratoon__digest_way *way, ratoon__digest_job *jobs, size_t jobs_count)
+/* What is left in a lane, by itself. */
+static void lane_finish(lanes *l, size_t i)
 {
-    lanes l = {.way = way};
+    lane *one = &l->all[i];
+    uint32_t state[8];
+    for (size_t k = 0; k < 8; k++) {
+        state[k] = *state_word(l, i, k);
+    }
+    while (one->left > 0) {
+        ratoon__sha256_blocks(state, one->at, one->left);
+        one->left = 0;
+        lane_turn(one);
+    }
+    for (size_t k = 0; k < 8; k++) {
+        *state_word(l, i, k) = state[k];
+    }
+    lane_end(l, i);
+}
+
+/* Things of different lengths: where only a few long ones are left, they go on one by one. */
+static void side_by_side(const ratoon__digest_way *way, size_t least, ratoon__digest_job *jobs,
+                         size_t jobs_count)
+{
+    lanes l = {.way = way, .least = least};
     const uint8_t *blocks[RATOON__DIGEST_MOST];
     ratoon__digest_job *next = jobs;
     size_t count;
@@ -119,6 +146,11 @@ static void side_by_side(const ratoon__digest_way *way, ratoon__digest_job *jobs
             }
         }
     }
+    for (size_t i = 0; i < way->side_by_side; i++) {
+        if (l.all[i].job != NULL) {
+            lane_finish(&l, i);
+        }
+    }
 }
 
 /* Whether it says what OpenSSL says, of all remainders by a block. */
@@ -131,7 +163,7 @@ static bool is_right(const ratoon__digest_way *way)
         bytes[i] = (uint8_t)(i * 37 + 11);
         jobs[i] = (ratoon__digest_job){.data = bytes, .size = i};
     }
-    side_by_side(way, jobs, MOST);
+    side_by_side(way, 1, jobs, MOST);
     for (size_t i = 0; i < MOST; i++) {
         ratoon_digest expected;
         if (ratoon__sha256(bytes, i, &expected) != RATOON_OK ||
@@ -147,10 +179,11 @@ static bool is_right(const ratoon__digest_way *way)
 enum { SIXTEEN, EIGHT, WAYS };
 
 static ratoon__digest_way ways[WAYS];
+static size_t
+    least[WAYS]; /* things of which it is faster than one after the other; SIZE_MAX: never */
 static bool usable[WAYS];
-static const ratoon__digest_way *best; /* NULL: one after the other */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static atomic_size_t wanted; /* by a test; 0: the best */
+static atomic_size_t wanted; /* by a test; 0: what is fastest */
 
 static bool has_sha_instructions(void)
 {
@@ -163,41 +196,45 @@ static bool has_sha_instructions(void)
 #endif
 }
 
-/* One after the other with SHA instructions is about as fast as eight side by side. */
+/* A block in all lanes takes as long as seven one after the other with SHA instructions, where
+ * there are sixteen, and as six where there are eight, which then gain too little; without such
+ * instructions as two or three. */
 static void find_ways(void)
 {
-    usable[EIGHT] = ratoon__digest_by_eight(&ways[EIGHT]) && is_right(&ways[EIGHT]);
+    const bool sha = has_sha_instructions();
     usable[SIXTEEN] = ratoon__digest_by_sixteen(&ways[SIXTEEN]) && is_right(&ways[SIXTEEN]);
-    if (usable[SIXTEEN]) {
-        best = &ways[SIXTEEN];
-    } else if (usable[EIGHT] && !has_sha_instructions()) {
-        best = &ways[EIGHT];
-    }
+    usable[EIGHT] = ratoon__digest_by_eight(&ways[EIGHT]) && is_right(&ways[EIGHT]);
+    least[SIXTEEN] = usable[SIXTEEN] ? (sha ? 8 : 4) : SIZE_MAX;
+    least[EIGHT] = usable[EIGHT] && !sha ? 3 : SIZE_MAX;
 }
 
-/* NULL: one after the other. */
-static const ratoon__digest_way *way_now(void)
+/* For so many things; WAYS: one after the other. */
+static size_t way_for(size_t count)
 {
     const size_t together = atomic_load(&wanted);
     (void)pthread_once(&once, find_ways);
-    for (size_t i = 0; together > 0 && i < WAYS; i++) {
-        if (usable[i] && together == ways[i].side_by_side) {
-            return &ways[i];
+    for (size_t i = 0; i < WAYS; i++) {
+        if (together == 0 ? count >= least[i]
+                          : usable[i] && together == ways[i].side_by_side && count > 1) {
+            return i;
         }
     }
-    return together > 0 ? NULL : best;
+    return WAYS;
 }
 
 size_t ratoon__sha256_many_least(void)
 {
-    const ratoon__digest_way *way = way_now();
-    return way != NULL ? way->least : SIZE_MAX;
+    size_t count = 1;
+    while (count <= RATOON__DIGEST_MOST && way_for(count) == WAYS) {
+        count++;
+    }
+    return count <= RATOON__DIGEST_MOST ? count : SIZE_MAX;
 }
 
 bool ratoon__sha256_many_set(size_t together)
 {
     atomic_store(&wanted, together);
-    return together <= 1 || way_now() != NULL;
+    return together <= 1 || way_for(RATOON__DIGEST_MOST) != WAYS;
 }
 
 static ratoon_status one_by_one(ratoon__digest_job *jobs, size_t count)
@@ -211,10 +248,10 @@ static ratoon_status one_by_one(ratoon__digest_job *jobs, size_t count)
 
 ratoon_status ratoon__sha256_many(ratoon__digest_job *jobs, size_t count)
 {
-    const ratoon__digest_way *way = way_now();
-    if (way == NULL || count < way->least) {
+    const size_t way = way_for(count);
+    if (way == WAYS) {
         return one_by_one(jobs, count);
     }
-    side_by_side(way, jobs, count);
+    side_by_side(&ways[way], atomic_load(&wanted) == 0 ? least[way] : 2, jobs, count);
     return RATOON_OK;
 }

@@ -11,7 +11,6 @@ enum { RATOON__DIGEST_MOST = 16 }; /* things side by side */
 
 typedef struct ratoon__digest_way {
     size_t side_by_side; /* things, at most RATOON__DIGEST_MOST */
-    size_t least;        /* of which that is faster than one after the other */
     /* So many blocks of 64 bytes of each, from its pointer on. The state has the first word of all
      * things, then the second, and so on. */
     void (*compress)(uint32_t *state, const uint8_t *const *blocks, size_t count);

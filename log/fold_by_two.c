@@ -5,11 +5,10 @@
  *
  * Nothing is decided here: what does not go as it should is given up, and done by one thread. */
 #include "log/futex.h"
-#include "log/processors.h"
 #include "log/store_impl.h"
+#include "log/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -173,24 +172,14 @@ static void settle(reader *r)
 
 static void *help(void *ctx);
 
-/* Signals are for the program's own threads. */
-static void start_helper(reader *r)
-{
-    sigset_t all, before;
-    r->started = true;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    r->helped = pthread_create(&r->helper, NULL, help, r->h) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 static bool next_range(void *ctx, uint64_t *from, uint64_t *to)
 {
     reader *r = ctx;
     history *h = r->h;
     uint64_t unit;
     if (r->folds && !r->started) {
-        start_helper(r);
+        r->started = true;
+        r->helped = ratoon__thread_start(&r->helper, help, r->h) == 0;
     }
     settle(r);
     for (;;) {

@@ -3,6 +3,7 @@
 
 #include "log/folder.h"
 #include "log/points.h"
+#include "log/thread.h"
 
 #include <rocksdb/c.h>
 
@@ -122,7 +123,7 @@ static closing *closing_start(ratoon__rocks *r)
     pthread_condattr_destroy(&monotonic);
     c->rocks = r;
     pthread_t thread;
-    if (pthread_create(&thread, NULL, close_aside, c) != 0) {
+    if (ratoon__thread_start(&thread, close_aside, c) != 0) {
         closing_free(c);
         return NULL;
     }

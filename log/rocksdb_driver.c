@@ -1,6 +1,7 @@
 /* The driver itself: its operations, and its keeper, the thread that writes derived rows once they
  * have piled up and syncs where that is done by the clock. */
 #include "log/rocksdb_impl.h"
+#include "log/thread.h"
 
 #include <rocksdb/c.h>
 
@@ -90,7 +91,7 @@ static void *keeper_main(void *argument)
 
 bool ratoon__rocks_keeper_start(ratoon__rocks *r)
 {
-    r->keeper_started = pthread_create(&r->keeper, NULL, keeper_main, r) == 0;
+    r->keeper_started = ratoon__thread_start(&r->keeper, keeper_main, r) == 0;
     return r->keeper_started;
 }
 

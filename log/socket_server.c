@@ -6,11 +6,11 @@
 #include "log/monotonic.h"
 #include "log/socket_address.h"
 #include "log/socket_clients.h"
+#include "log/thread.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -230,18 +230,6 @@ static void *serve(void *argument)
     return NULL;
 }
 
-/* Signals are for the threads of the program. */
-static int start_thread(ratoon__server *s)
-{
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int result = pthread_create(&s->thread, NULL, serve, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return result;
-}
-
 static void server_free(ratoon__server *s)
 {
     if (s->wake >= 0) {
@@ -275,7 +263,7 @@ ratoon_status ratoon__server_start(ratoon__driver *d, const char *store_path,
         server_free(s);
         return status;
     }
-    if (start_thread(s) != 0) {
+    if (ratoon__thread_start(&s->thread, serve, s) != 0) {
         ratoon__socket_unlisten(&s->listener);
         server_free(s);
         return ratoon__fail(error, RATOON_ERR_IO, "can't start a thread to serve %s", store_path);

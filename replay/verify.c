@@ -28,6 +28,19 @@ void ratoon__problem(ratoon__report *r, ratoon_id lineage, uint64_t commit, cons
     ratoon__buf_free(&text);
 }
 
+ratoon__report_place ratoon__report_here(const ratoon__report *r)
+{
+    return (ratoon__report_place){r->count, json_array_size(r->problems)};
+}
+
+void ratoon__report_back_to(ratoon__report *r, ratoon__report_place place)
+{
+    r->count = place.count;
+    while (json_array_size(r->problems) > place.listed) {
+        json_array_remove(r->problems, json_array_size(r->problems) - 1);
+    }
+}
+
 bool ratoon__report_unseen(ratoon__report *r, ratoon_status status, const ratoon_error *why)
 {
     const bool unseen = status == RATOON_ERR_NO_MEMORY || status == RATOON_ERR_IO;

@@ -43,6 +43,13 @@ void ratoon__finding(json_t *array, ratoon_id lineage, uint64_t commit, const ch
 void ratoon__problem(ratoon__report *r, ratoon_id lineage, uint64_t commit, const char *kind,
                      const char *format, ...);
 
+/* How much is in a report; and the report as it was then. */
+typedef struct ratoon__report_place {
+    size_t count, listed;
+} ratoon__report_place;
+ratoon__report_place ratoon__report_here(const ratoon__report *r);
+void ratoon__report_back_to(ratoon__report *r, ratoon__report_place place);
+
 /* Whether a step only failed to look, for want of memory or by an I/O error, which may be gone
  * another time: that is no problem of the store's, and the verification fails. why: NULL if the
  * status can't be IO. */

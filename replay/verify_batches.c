@@ -4,13 +4,11 @@
  * woken for each. */
 #include "replay/verify_batches.h"
 
-#include "log/processors.h"
+#include "log/thread.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 enum {
-    BATCH_BYTES = 256 << 10,
     HELPED_FROM = 64, /* batches, of which a second thread is worth its start */
     HALF = RATOON__BATCHES / 2,
 };
@@ -28,7 +26,7 @@ ratoon_status ratoon__batches_begin(ratoon__batches *b, ratoon__batch_fn fn, voi
     return RATOON_OK;
 }
 
-/* Has the next full batch verified and emptied. */
+/* Has the next batch verified, and empties it. */
 static bool next_do(ratoon__batches *b)
 {
     ratoon__batch *batch = &b->all[b->done % RATOON__BATCHES];
@@ -66,22 +64,11 @@ static void *help(void *ctx)
     return NULL;
 }
 
-/* Signals are for the program's own threads. */
-static void start_helper(ratoon__batches *b)
+/* Nothing more comes into the batch that is filled. True: the next one is empty. */
+static bool hand_over(ratoon__batches *b, bool last)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    b->helped = pthread_create(&b->helper, NULL, help, b) == 0;
-    b->alone = !b->helped;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-/* The batch that is filled is full; the next one is empty afterwards. */
-static bool hand_over(ratoon__batches *b)
-{
-    if (!b->helped && !b->alone && b->filled == HELPED_FROM) {
-        start_helper(b);
+    if (b->filled == HELPED_FROM && !last && !b->alone) {
+        b->helped = ratoon__thread_start(&b->helper, help, b) == 0; /* if not, it is done here */
     }
     if (!b->helped) {
         b->filled++;
@@ -120,14 +107,14 @@ bool ratoon__batches_add(ratoon__batches *b, const ratoon__taken *commit, const 
         batch->count = 0;
         return false;
     }
-    return (batch->count < RATOON__BATCH_COMMITS && batch->bytes.size < BATCH_BYTES) ||
-           hand_over(b);
+    return (batch->count < RATOON__BATCH_COMMITS && batch->bytes.size < RATOON__BATCH_BYTES) ||
+           hand_over(b, false);
 }
 
 ratoon_status ratoon__batches_end(ratoon__batches *b)
 {
     if (b->all[b->filled % RATOON__BATCHES].count > 0) {
-        (void)hand_over(b); /* nothing is done with it where no more is wanted */
+        (void)hand_over(b, true); /* nothing is done with it where no more is wanted */
     }
     if (b->helped) {
         pthread_mutex_lock(&b->lock);

@@ -6,7 +6,11 @@
 #include "core/mem.h"
 #include <pthread.h>
 
-enum { RATOON__BATCH_COMMITS = 32, RATOON__BATCHES = 8 };
+enum {
+    RATOON__BATCH_COMMITS = 32,      /* at most, */
+    RATOON__BATCH_BYTES = 256 << 10, /* and no more when it has so many */
+    RATOON__BATCHES = 8,
+};
 
 typedef struct ratoon__taken {
     uint64_t position, number;
@@ -34,7 +38,7 @@ typedef struct ratoon__batches {
     bool stopped;          /* fn wants no more; likewise */
     bool ended;            /* no more will be filled; likewise */
     bool failed;           /* a commit could not be copied: out of memory */
-    bool alone, helped;    /* there is to be no helper; there is one */
+    bool alone, helped;    /* there is to be no second thread; there is one */
     pthread_t helper;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -42,10 +46,12 @@ typedef struct ratoon__batches {
 
 /* NO_MEMORY. ctx and fn are used until ratoon__batches_end(). */
 ratoon_status ratoon__batches_begin(ratoon__batches *b, ratoon__batch_fn fn, void *ctx);
-/* The next commit, of which it makes a copy. False: no more of them. After some thousands a second
- * thread verifies, where there are two processors, while this one goes on reading. */
+/* The next commit, of which it makes a copy. False: no more of them. After 64 batches a second
+ * thread verifies, where there are two processors, while this one goes on reading: so the caller
+ * may be as many batches ahead as there are. */
 bool ratoon__batches_add(ratoon__batches *b, const ratoon__taken *commit, const void *data);
-/* Has the rest verified, and waits for it. NO_MEMORY where a commit could not be copied. */
+/* Has the rest verified, where fn wants it, and waits for that. NO_MEMORY where a commit could not
+ * be copied. */
 ratoon_status ratoon__batches_end(ratoon__batches *b);
 
 #endif

@@ -13,10 +13,10 @@
 
 typedef struct walk {
     ratoon__report *report;
-    ratoon__lineage *lineage; /* folded so far; NULL: none */
-    bool broken;              /* it can't be folded any further */
-    bool deleted;             /* what was seen is a mark (R20): nothing may follow */
-    size_t before, listed;    /* problems when the lineage began: all, and those listed */
+    ratoon__lineage *lineage;    /* folded so far; NULL: none */
+    bool broken;                 /* it can't be folded any further */
+    bool deleted;                /* what was seen is a mark (R20): nothing may follow */
+    ratoon__report_place before; /* when the lineage began */
     uint64_t next_event;
     uint64_t number; /* of the last commit seen */
     uint64_t time_us;
@@ -38,17 +38,14 @@ static void pass_over_deleted(walk *w)
 {
     bool erased = false;
     ratoon_error why = {0};
-    if (w->deleted || w->report->count == w->before) {
+    if (w->deleted || w->report->count == w->before.count) {
         return;
     }
     const ratoon_status status = ratoon__erased_check(w->report->store, w->id, &erased, &why);
     if (ratoon__report_unseen(w->report, status, &why) || status != RATOON_OK || !erased) {
         return;
     }
-    w->report->count = w->before;
-    while (json_array_size(w->report->problems) > w->listed) {
-        json_array_remove(w->report->problems, json_array_size(w->report->problems) - 1);
-    }
+    ratoon__report_back_to(w->report, w->before);
 }
 
 static void lineage_end(walk *w)
@@ -87,8 +84,7 @@ static bool lineage_begin(walk *w, ratoon_id lineage)
     w->any = true;
     w->broken = false;
     w->deleted = false;
-    w->before = w->report->count;
-    w->listed = json_array_size(w->report->problems);
+    w->before = ratoon__report_here(w->report);
     w->number = 0;
     w->next_event = 1;
     w->time_us = 0;
@@ -336,5 +332,5 @@ ratoon_status ratoon__verify_chains(ratoon__report *r, ratoon_id only, ratoon__s
     } else if (status != RATOON_OK && error != NULL) {
         *error = why;
     }
-    return status != RATOON_OK ? status : w.status;
+    return w.status != RATOON_OK ? w.status : status;
 }

@@ -109,27 +109,48 @@ static bool feed_commit(void *ctx, uint64_t position, ratoon_id lineage, uint64_
     return true;
 }
 
-/* Commits that were erased since the verification began. */
+typedef struct erased_walk {
+    uint64_t last, end;
+    uint64_t erased; /* commits */
+} erased_walk;
+
 static bool count_erased(void *ctx, uint64_t position, ratoon_id lineage, uint64_t number,
                          const void *data, size_t size)
 {
-    uint64_t *erased = ctx;
+    erased_walk *w = ctx;
     ratoon__arena arena = {0};
     ratoon__commit c;
-    (void)position;
     (void)lineage;
+    if (position >= w->end) {
+        return false;
+    }
+    w->last = position;
     if (ratoon__commit_decode(data, size, &arena, &c, NULL) == RATOON_OK && c.events_count == 1 &&
         c.events[0].type == RATOON__EVENT_LINEAGE_DELETED) {
-        *erased += number - 1;
+        w->erased += number - 1;
     }
     ratoon__arena_free(&arena);
     return true;
 }
 
-/* The holes must be as many as the commits that marks stand for: each of those had a position. */
-static void check_holes(ratoon__report *r, const feed_walk *w, uint64_t erased_since)
+/* Commits that were erased since the verification began, and until now. */
+static ratoon_status erased_since(const ratoon__report *r, uint64_t *erased, ratoon_error *error)
 {
-    if (w->holes < r->erased || w->holes > r->erased + erased_since) {
+    ratoon__driver *d = ratoon__store_driver(r->store);
+    erased_walk w = {.last = r->feed_end - 1};
+    ratoon_status status = d->ops->end(d, &w.end, error);
+    for (uint64_t before = 0; status == RATOON_OK && before != w.last && w.last + 1 < w.end;) {
+        before = w.last;
+        status = d->ops->tail(d, w.last + 1, 0, count_erased, &w, error); /* some of them */
+    }
+    *erased = w.erased;
+    return status == RATOON_ERR_TIMED_OUT ? RATOON_OK : status;
+}
+
+/* The holes must be as many as the commits that marks stand for: each of those had a position. */
+static void check_holes(ratoon__report *r, const feed_walk *w, uint64_t since)
+{
+    if (w->holes < r->erased || w->holes > r->erased + since) {
         ratoon__problem(r, (ratoon_id){{0}}, 0, "feed",
                         "%U positions of the feed are empty; marks of deleted lineages explain %U",
                         w->holes, r->erased);
@@ -142,6 +163,7 @@ ratoon_status ratoon__verify_feed(ratoon__report *r, const ratoon__sum *seen, ra
     feed_walk w = {.report = r, .end = r->feed_end};
     ratoon_error why = {0};
     ratoon_status status = RATOON_OK;
+    const ratoon__report_place before_it = ratoon__report_here(r);
     if (places_fit(r, seen)) {
         return RATOON_OK;
     }
@@ -152,16 +174,18 @@ ratoon_status ratoon__verify_feed(ratoon__report *r, const ratoon__sum *seen, ra
             break;
         }
     }
-    uint64_t erased_since = 0;
+    uint64_t since = 0;
     if (status == RATOON_OK || status == RATOON_ERR_TIMED_OUT) {
         ratoon_error unread = {0};
-        const ratoon_status since =
-            d->ops->tail(d, r->feed_end, 0, count_erased, &erased_since, &unread);
-        (void)ratoon__report_unseen(r, since, &unread);
-        check_holes(r, &w, erased_since);
+        (void)ratoon__report_unseen(r, erased_since(r, &since, &unread), &unread);
     }
-    if (erased_since > 0 && (status == RATOON_OK || status == RATOON_ERR_TIMED_OUT)) {
-        return RATOON_OK; /* the two passes have not seen the same store */
+    if (since > 0) { /* the two passes have not seen the same store: holes may be of what went */
+        ratoon__report_back_to(r, before_it);
+        check_holes(r, &w, since);
+        return RATOON_OK;
+    }
+    if (status == RATOON_OK || status == RATOON_ERR_TIMED_OUT) {
+        check_holes(r, &w, 0);
     }
     if (status == RATOON_ERR_TIMED_OUT || (status == RATOON_OK && w.last + 1 < w.end)) {
         ratoon__problem(r, (ratoon_id){{0}}, 0, "feed", "the feed ends at position %U of %U",

@@ -1,6 +1,6 @@
 /* Memory runs out while two threads are at work: what they give is right, or it is said. */
-#include "log/processors.h"
 #include "log/store_impl.h"
+#include "log/thread.h"
 #include "tests/support/alloc_fault.h"
 #include "tests/support/support.h"
 

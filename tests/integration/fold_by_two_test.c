@@ -1,7 +1,7 @@
 /* A long history that two threads read is folded to what one makes of it, whatever happens. */
 #include "log/codec.h"
-#include "log/processors.h"
 #include "log/store_impl.h"
+#include "log/thread.h"
 #include "tests/support/support.h"
 
 #include <pthread.h>

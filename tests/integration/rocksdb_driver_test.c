@@ -4,6 +4,7 @@
 #include "tests/support/driver_suite.h"
 #include "tests/support/support.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -386,6 +387,36 @@ START_TEST(test_L11_Q06_threads_see_what_was_acknowledged_without_gap_or_repeat)
 }
 END_TEST
 
+/* docs/format.md says so. RocksDB writes down what it was told. */
+START_TEST(test_tables_are_compressed_by_lz4)
+{
+    enum { FAMILIES = 4 };
+    char *db = support_path_join(store, "db");
+    DIR *entries = opendir(db);
+    unsigned found = 0;
+    ck_assert_ptr_nonnull(entries);
+    for (const struct dirent *e; (e = readdir(entries)) != NULL;) {
+        if (strncmp(e->d_name, "OPTIONS-", 8) != 0) {
+            continue;
+        }
+        char *path = support_path_join(db, e->d_name);
+        char *text = support_read_file(path, NULL);
+        unsigned lines = 0;
+        for (const char *at = text; (at = strstr(at, "\n  compression=kLZ4Compression\n")) != NULL;
+             at++) {
+            lines++;
+        }
+        ck_assert_uint_eq(lines, FAMILIES);
+        found++;
+        free(text);
+        free(path);
+    }
+    ck_assert_uint_ge(found, 1);
+    closedir(entries);
+    free(db);
+}
+END_TEST
+
 START_TEST(test_watch_is_told_of_each_acknowledged_group)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -695,6 +726,7 @@ static Suite *suite(void)
     tcase_add_test(reading, test_read_gives_aligned_commits_in_key_order);
     tcase_add_test(reading, test_Q06_tail_starts_at_any_position);
     tcase_add_test(reading, test_L11_Q06_threads_see_what_was_acknowledged_without_gap_or_repeat);
+    tcase_add_test(reading, test_tables_are_compressed_by_lz4);
     tcase_add_test(reading, test_watch_is_told_of_each_acknowledged_group);
     TCase *list = add_case(s, "list");
     tcase_add_test(list, test_L09_lists_go_by_creation_time_then_id_descending);

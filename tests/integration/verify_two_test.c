@@ -1,7 +1,7 @@
 /* A large store is verified by two threads, and they find what one does: the same report, word for
  * word, of a sound store and of a damaged one. */
-#include "log/processors.h"
 #include "log/store_impl.h"
+#include "log/thread.h"
 #include "tests/support/support.h"
 
 #include <dirent.h>
