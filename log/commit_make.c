@@ -3,7 +3,10 @@
 
 #include <stdlib.h>
 
-enum { FOLDED_LATER_MAX = 64 }; /* events: readers of projections wait for that */
+enum {
+    FOLDED_LATER_MAX = 64,     /* events: readers of projections wait for that */
+    DIGESTED_LATER_MAX = 2048, /* bytes: a group waits for that, and long ones gain nothing */
+};
 
 void ratoon__facts_of(ratoon_store *s, const ratoon__lineage *before, ratoon__facts *facts)
 {
@@ -97,11 +100,12 @@ bool ratoon__commit_make_on(ratoon_store *s, ratoon__request *r, const ratoon__l
     ratoon_error *error = r->error;
     r->error = NULL; /* whatever goes wrong, the committer says so */
     ratoon__facts_of(s, before, &facts);
-    const bool made = r->decide(r, before, &facts, &d, NULL) == RATOON_OK && d.count > 0 &&
-                      ratoon__decision_folds_later(before, &d) &&
-                      ratoon__commit_make(s, encoder, r, before, &d, facts.now_us, true,
-                                          &r->ahead) == RATOON_OK &&
-                      (!digest || made_digest(&r->ahead) == RATOON_OK);
+    const bool made =
+        r->decide(r, before, &facts, &d, NULL) == RATOON_OK && d.count > 0 &&
+        ratoon__decision_folds_later(before, &d) &&
+        ratoon__commit_make(s, encoder, r, before, &d, facts.now_us, true, &r->ahead) ==
+            RATOON_OK &&
+        ((!digest && r->ahead.size <= DIGESTED_LATER_MAX) || made_digest(&r->ahead) == RATOON_OK);
     r->ahead.failure = ratoon__decision_has_failure(&d);
     if (!made) {
         r->ahead.commit.number = 0;

@@ -179,9 +179,8 @@ static bool is_right(const ratoon__digest_way *way)
 enum { SIXTEEN, EIGHT, WAYS };
 
 static ratoon__digest_way ways[WAYS];
-static size_t
-    least[WAYS]; /* things of which it is faster than one after the other; SIZE_MAX: never */
 static bool usable[WAYS];
+static size_t least[WAYS]; /* things, of which it is faster than one by one; SIZE_MAX: never */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static atomic_size_t wanted; /* by a test; 0: what is fastest */
 

@@ -208,7 +208,8 @@ ratoon_status ratoon__commit_make(ratoon_store *s, ratoon__encoder *encoder,
  * which would only wait meanwhile. The committer takes it if nothing came in between, and else
  * decides anew: a refusal, too, is for it to say. */
 void ratoon__commit_make_ahead(ratoon_store *s, ratoon__request *r);
-/* The same, on the given projection, and digested if asked for; false: it was not made. */
+/* The same, on the given projection, and digested if asked for, or large; false: it was not made.
+ */
 bool ratoon__commit_make_on(ratoon_store *s, ratoon__request *r, const ratoon__lineage *before,
                             bool digest);
 

@@ -229,13 +229,20 @@ static void expect_notes(ratoon_id run, uint64_t notes)
 typedef struct reporter {
     pthread_t thread;
     ratoon_created run;
+    bool large; /* its commit, which is digested by who makes it */
     ratoon_status status;
 } reporter;
 
 static void *report(void *ctx)
 {
+    char large[3000];
     reporter *r = ctx;
     ratoon_op op = {.kind = RATOON_OP_STAGE_PROGRESS, .stage = "first", .attempt = 1, .done = 1};
+    if (r->large) {
+        memset(large, 'x', sizeof large - 1);
+        large[sizeof large - 1] = '\0';
+        op.text = large;
+    }
     r->status = ratoon_run_apply(store, r->run.run, r->run.epoch, &op, 1, NULL);
     return NULL;
 }
@@ -261,7 +268,8 @@ START_TEST(test_Q01_committer_group_of_several_lineages)
         gate = REPORTERS;
         for (unsigned i = 0; i < REPORTERS; i++) { /* two lineages have three */
             const unsigned of = i < LINEAGES ? i : (i - LINEAGES) / 2;
-            reporters[i] = (reporter){.run = created[of], .status = RATOON_ERR_IO};
+            reporters[i] =
+                (reporter){.run = created[of], .large = i % 3 == 0, .status = RATOON_ERR_IO};
             ck_assert_int_eq(pthread_create(&reporters[i].thread, NULL, report, &reporters[i]), 0);
         }
         for (unsigned i = 0; i < REPORTERS; i++) {
