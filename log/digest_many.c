@@ -29,7 +29,7 @@ typedef struct lanes {
     const ratoon__digest_way *way;
     size_t least; /* lanes that are worth it */
     lane all[RATOON__DIGEST_MOST];
-    _Alignas(64) uint32_t state[8 * RATOON__DIGEST_MOST];
+    uint32_t state[8 * RATOON__DIGEST_MOST];
 } lanes;
 
 static uint32_t *state_word(lanes *l, size_t i, size_t k)
