@@ -69,7 +69,9 @@ class Output(Runner):
         self.assertIn('{"a": 1,}', self.logs(run).stdout)
         self.broken("echo hello > $RATOON_OUTPUT", "expected key=value, found 'hello'")
         self.broken("printf 'a<<END\\nx\\n' > $RATOON_OUTPUT", "a<<END")
-        self.broken("head -c 1000 /dev/urandom | tr -d '=<{' > $RATOON_OUTPUT", "line 1")
+        self.broken(
+            "printf '\\001\\377x\\000\\200\\033\\n\\376\\n\\n' > $RATOON_OUTPUT", "line 1"
+        )
         self.broken("printf 'a=\\377' > $RATOON_OUTPUT", "UTF-8")
 
     def test_S06_a_value_over_the_limit_fails_and_names_it(self):
