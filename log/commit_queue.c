@@ -334,7 +334,7 @@ void ratoon__commit_lead(ratoon_store *s)
         settle(members, count, &told);
         atomic_store_explicit(&q->digests_later,
                               told.callers_count >= TOGETHER_MIN &&
-                                  told.callers_count >= ratoon__sha256_many_least(),
+                                  ratoon__sha256_many_pays(told.callers_count),
                               memory_order_relaxed);
         q->expected =
             told.callers_count == 0 ? 0 : (uint32_t)told.callers_count + atomic_load(&q->count);

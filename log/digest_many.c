@@ -221,13 +221,9 @@ static size_t way_for(size_t count)
     return WAYS;
 }
 
-size_t ratoon__sha256_many_least(void)
+bool ratoon__sha256_many_pays(size_t count)
 {
-    size_t count = 1;
-    while (count <= RATOON__DIGEST_MOST && way_for(count) == WAYS) {
-        count++;
-    }
-    return count <= RATOON__DIGEST_MOST ? count : SIZE_MAX;
+    return way_for(count) != WAYS;
 }
 
 bool ratoon__sha256_many_set(size_t together)

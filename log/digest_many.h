@@ -16,8 +16,8 @@ typedef struct ratoon__digest_job {
 
 /* NO_MEMORY. Thread-safe. */
 ratoon_status ratoon__sha256_many(ratoon__digest_job *jobs, size_t count);
-/* From how many things on it is faster than one after the other; SIZE_MAX: never. */
-size_t ratoon__sha256_many_least(void);
+/* Whether so many things are made faster side by side than one after the other. */
+bool ratoon__sha256_many_pays(size_t count);
 /* For tests and counts: so many side by side from now on, for the whole process; 0: what is
  * fastest. False: the processor can't, and they are made one after the other. */
 bool ratoon__sha256_many_set(size_t together);
