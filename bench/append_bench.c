@@ -177,6 +177,9 @@ static void measure_peer(const bench_options *o, work *w, const bench_peer *peer
     if (sync && (w->p->clients > 1 ? peer == &bench_rocksdb_digested : of_many)) {
         return; /* the floor of one client, and those of many */
     }
+    if (peer == &bench_rocksdb_made && (is_step(w->p) || w->p->clients > 1)) {
+        return; /* one client's reports */
+    }
     if (peer->absent != NULL || (peer == &bench_postgres && o->pg == NULL)) {
         return; /* said once, at the start */
     }

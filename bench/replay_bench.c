@@ -155,9 +155,8 @@ static void measure_peer(const bench_options *o, const world *w, const bench_pee
 
 static bool peer_taken(const bench_options *o, const bench_peer *peer)
 {
-    return peer->absent == NULL && peer != &bench_rocksdb && peer != &bench_rocksdb_digested &&
-           peer != &bench_rocksdb_batched && peer != &bench_rocksdb3 &&
-           (peer != &bench_postgres || o->pg != NULL);
+    const bool raw = strncmp(peer->name, "rocksdb", strlen("rocksdb")) == 0; /* measured above */
+    return peer->absent == NULL && !raw && (peer != &bench_postgres || o->pg != NULL);
 }
 
 int main(int argc, char **argv)

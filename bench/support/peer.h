@@ -36,6 +36,7 @@ typedef struct bench_peer {
 
 extern const bench_peer bench_rocksdb;          /* one put */
 extern const bench_peer bench_rocksdb_digested; /* likewise, after a digest */
+extern const bench_peer bench_rocksdb_made;     /* likewise, of a commit that is encoded for it */
 extern const bench_peer bench_rocksdb_batched;  /* of all clients in one batch; with sync only */
 extern const bench_peer bench_rocksdb_shared;   /* of callers that wait; with sync only */
 extern const bench_peer bench_rocksdb3;         /* three, as a plain event store would */
