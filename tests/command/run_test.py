@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -20,6 +21,28 @@ class Run(PipelineTest):
         result.expect_stdout("succeeded")
         result.expect_stderr("three: succeeded")
         self.assertTrue(os.path.isdir(self.path(".ratoon")))
+
+    def test_what_it_tells_meanwhile_comes_by_whole_lines(self):
+        """Each write is a message of its own here: what others write can't come in between."""
+        self.pipeline(CHAIN)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            command = [RATOON, "run", "p.yaml", "--param", "fail=two"]
+            done = subprocess.run(
+                command,
+                cwd=self.dir,
+                env=self.env,
+                stdout=subprocess.DEVNULL,
+                stderr=theirs,
+                check=False,
+                timeout=120,
+            )
+            theirs.close()
+            written = list(iter(lambda: ours.recv(65536), b""))
+        self.assertEqual(done.returncode, 1)
+        self.assertTrue(any(b"two: failed" in message for message in written), written)
+        for message in written:
+            self.assertTrue(message.endswith(b"\n"), written)
 
     def test_run_document_has_the_shape_of_the_interface(self):
         self.pipeline(CHAIN)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ int main(int argc, char **argv)
         return runner_supervisor_main(argc, argv);
     }
     signals_no_sigpipe();
+    (void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* others may write to it: whole lines */
     (void)setlocale(LC_CTYPE, "");
     app a = {.wait_ms = 5000};
     args *in = NULL;

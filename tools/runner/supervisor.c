@@ -13,10 +13,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -72,57 +74,73 @@ static void reset_signals(void)
     }
 }
 
-/* In the forked child. What fails is written to `errors`, which closes on success. */
-static void execute(const char *cwd, char **argv, int errors, pid_t parent)
+/* A command to be executed. */
+typedef struct execution {
+    const char *cwd;
+    char **argv;
+    pid_t parent;
+    int step, error; /* what could not be done, where something couldn't */
+} execution;
+
+/* In the child, which shares our memory until the command takes its place. We wait for that, with
+ * all signals blocked, which stay so in the child until no handler of ours is left in it. */
+static int execute(void *argument)
 {
-    int failed[2] = {RUNNER__STEP_SETUP, 0};
+    execution *e = argument;
     (void)setpgid(0, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     reset_signals();
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    if (getppid() == parent) {
-        failed[0] = RUNNER__STEP_CHDIR;
-        if (chdir(cwd) == 0) {
-            failed[0] = RUNNER__STEP_EXEC;
-            (void)execvp(argv[0], argv);
+    if (getppid() == e->parent) {
+        e->step = RUNNER__STEP_CHDIR;
+        if (chdir(e->cwd) == 0) {
+            e->step = RUNNER__STEP_EXEC;
+            (void)execvp(e->argv[0], e->argv);
         }
-        failed[1] = errno;
-        (void)!write(errors, failed, sizeof(failed));
+        e->error = errno;
     }
     _exit(127);
 }
 
-/* Starts the command; false, and reported, where it could not be executed. */
+/* A stack for the child: room for the arguments twice, which a script without `#!` takes. */
+static size_t stack_size(char **argv)
+{
+    const size_t unit = 64u << 10;
+    size_t size = 4 * unit;
+    for (; *argv != NULL; argv++) {
+        size += 2 * sizeof *argv;
+    }
+    return (size + unit - 1) / unit * unit;
+}
+
+static bool not_started(int step, int error)
+{
+    report("X %d %d\n", step, error);
+    return false;
+}
+
+/* Starts the command; false, and reported, where it could not be executed. A fork copies what is
+ * mapped, which takes longer than many a command. */
 static bool start(supervisor *s, const char *cwd, char **argv)
 {
-    int errors[2];
-    if (pipe2(errors, O_CLOEXEC) != 0) {
-        report("X %d %d\n", RUNNER__STEP_SETUP, errno);
-        return false;
+    execution e = {.cwd = cwd, .argv = argv, .parent = getpid()};
+    const size_t size = stack_size(argv);
+    char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED) {
+        return not_started(RUNNER__STEP_SETUP, errno);
     }
-    pid_t parent = getpid();
-    s->command = fork();
-    if (s->command == 0) {
-        execute(cwd, argv, errors[1], parent);
-    }
+    s->command = clone(execute, stack + size, CLONE_VM | CLONE_VFORK | SIGCHLD, &e);
+    const int refused = errno;
+    (void)munmap(stack, size);
     if (s->command < 0) {
-        report("X %d %d\n", RUNNER__STEP_SETUP, errno);
-        return false;
+        return not_started(RUNNER__STEP_SETUP, refused);
     }
-    (void)setpgid(s->command, s->command);
-    close(errors[1]);
-    int failed[2];
-    ssize_t n;
-    do {
-        n = read(errors[0], failed, sizeof(failed));
-    } while (n < 0 && errno == EINTR);
-    close(errors[0]);
-    if (n == (ssize_t)sizeof(failed)) {
-        report("X %d %d\n", failed[0], failed[1]);
+    if (e.error != 0) {
         (void)waitpid(s->command, NULL, 0);
-        return false;
+        return not_started(e.step, e.error);
     }
     /* Its output is its own: these would keep the pipes open. */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
