@@ -7,7 +7,7 @@ from .svg import chart
 
 PEERS = {"ratoon": "ratoon", "rocksdb": "RocksDB, 1 put", "rocksdb-3puts": "RocksDB, 3 puts",
          "rocksdb-sha256": "RocksDB, 1 put and SHA-256",
-         "rocksdb-made": "RocksDB, 1 put of what it encodes and digests",
+         "rocksdb-made": "RocksDB, encode and digest",
          "sqlite": "SQLite", "lmdb": "LMDB", "postgresql": "PostgreSQL"}
 
 

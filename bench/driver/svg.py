@@ -3,8 +3,8 @@
 import math
 from html import escape
 
-WIDTH, HEIGHT = 760, 430
-LEFT, RIGHT, TOP, BOTTOM = 78, 168, 46, 56
+WIDTH, HEIGHT = 800, 430
+LEFT, RIGHT, TOP, BOTTOM = 78, 208, 46, 56
 COLOURS = ("#c2410c", "#1d4ed8", "#0891b2", "#15803d", "#7c3aed", "#a16207", "#475569", "#be185d")
 MARKS = ("circle", "square", "diamond", "triangle")
 
