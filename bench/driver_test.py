@@ -92,7 +92,7 @@ class PossibleHere(unittest.TestCase):
         self.assertTrue(g["possible_by"])
         return g["possible"]
 
-    def test_a_put_after_a_digest_by_repeat(self):
+    def test_a_put_after_a_digest_or_of_what_is_made_for_it_by_repeat(self):
         for durability, peer, name in (
                 ("none", "rocksdb-made", "append without sync, 1 thread"),
                 ("sync", "rocksdb-sha256", "durable append, 1 thread, against RocksDB")):

@@ -116,8 +116,9 @@ class Goals:
 
     def floor(self, threads, durability, peer="rocksdb"):
         """What an append can't do without, against a peer at the same point, repeat by repeat: with
-        one thread a digest and a put, and where no sync hides it the encoding too; with many callers that wait, their puts in one batch and telling
-        each of them. `by` says what one thread reaches that nobody waits for, too."""
+        one thread a digest and a put, and where no sync hides it the encoding too; with many callers
+        that wait, their puts in one batch and telling each of them. `by` says what one thread reaches
+        that nobody waits for, too."""
         point = dict(threads=threads, durability=durability, output_bytes=0)
         find = lambda who: self.f.find("append", "report", who, **point)
         ratios = lambda who: self._paired(find(who), find(peer), "rate")
