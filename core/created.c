@@ -1,6 +1,8 @@
 /* What the first event of a run says, kept with the run for good. */
 #include "core/objects.h"
 
+#include "core/refs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,13 +189,13 @@ ratoon__run_static *ratoon__static_new(const ratoon__run_created *created, ratoo
 ratoon__run_static *ratoon__static_ref(const ratoon__run_static *s)
 {
     ratoon__run_static *shared = (ratoon__run_static *)(uintptr_t)s;
-    atomic_fetch_add_explicit(&shared->refs, 1, memory_order_relaxed);
+    ratoon__refs_add(&shared->refs);
     return shared;
 }
 
 void ratoon__static_unref(ratoon__run_static *s)
 {
-    if (s == NULL || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) {
+    if (s == NULL || !ratoon__refs_drop(&s->refs)) {
         return;
     }
     ratoon__outputs_unref(s->initial);

@@ -19,7 +19,7 @@ static uint64_t hash_of(const char *key)
 
 void ratoon__items_node_unref(node *n, unsigned level)
 {
-    if (atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1) {
+    if (!ratoon__refs_drop(&n->refs)) {
         return;
     }
     const unsigned items = items_of(n, level);
@@ -31,12 +31,6 @@ void ratoon__items_node_unref(node *n, unsigned level)
         ratoon__items_node_unref(n->slots[items + i], level + 1);
     }
     free(n);
-}
-
-static bool only_ours(const node *n)
-{
-    /* const: reading a count changes nothing, C11's generic function wants it plain. */
-    return atomic_load_explicit(&((node *)(uintptr_t)n)->refs, memory_order_acquire) == 1;
 }
 
 /* Shares what the slots of `n` hold into `to`, leaving the slot `gap_to` of `to` free and
@@ -58,7 +52,7 @@ static void node_fill(node *to, const node *n, unsigned level, int gap_to, int g
             (void)ratoon__item_ref(n->slots[i]);
         } else {
             node *child = n->slots[i];
-            atomic_fetch_add_explicit(&child->refs, 1, memory_order_relaxed);
+            ratoon__refs_add(&child->refs);
         }
     }
 }
@@ -66,7 +60,7 @@ static void node_fill(node *to, const node *n, unsigned level, int gap_to, int g
 /* The node itself where nobody else has it (taking the caller's reference), else a copy. */
 static node *node_own(node *n, unsigned level)
 {
-    if (only_ours(n)) {
+    if (ratoon__refs_one(&n->refs)) {
         return n;
     }
     node *copy = node_new(items_of(n, level) + children_of(n));
@@ -122,7 +116,7 @@ static node *node_widen(node *n, unsigned level, unsigned gap)
 {
     const unsigned count = items_of(n, level) + children_of(n);
     node *wide = NULL;
-    if (only_ours(n)) {
+    if (ratoon__refs_one(&n->refs)) {
         wide = realloc(n, sizeof *n + (count + 1) * sizeof(void *));
         if (wide != NULL) {
             memmove(wide->slots + gap + 1, wide->slots + gap, (count - gap) * sizeof(void *));
@@ -251,14 +245,14 @@ ratoon__item_map *ratoon__items_ref(const ratoon__item_map *m)
 {
     ratoon__item_map *shared = (ratoon__item_map *)(uintptr_t)m;
     if (shared != NULL) {
-        atomic_fetch_add_explicit(&shared->refs, 1, memory_order_relaxed);
+        ratoon__refs_add(&shared->refs);
     }
     return shared;
 }
 
 void ratoon__items_unref(ratoon__item_map *m)
 {
-    if (m != NULL && atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) == 1) {
+    if (m != NULL && ratoon__refs_drop(&m->refs)) {
         if (m->root != NULL) {
             ratoon__items_node_unref(m->root, 0);
         }
@@ -270,7 +264,7 @@ void ratoon__items_unref(ratoon__item_map *m)
  * the nodes. */
 static ratoon__item_map *map_own(ratoon__item_map *m)
 {
-    if (m != NULL && atomic_load_explicit(&m->refs, memory_order_acquire) == 1) {
+    if (m != NULL && ratoon__refs_one(&m->refs)) {
         return m;
     }
     ratoon__item_map *copy = malloc(sizeof *copy);
@@ -279,7 +273,7 @@ static ratoon__item_map *map_own(ratoon__item_map *m)
         copy->count = m == NULL ? 0 : m->count;
         copy->root = m == NULL ? NULL : m->root;
         if (copy->root != NULL) {
-            atomic_fetch_add_explicit(&copy->root->refs, 1, memory_order_relaxed);
+            ratoon__refs_add(&copy->root->refs);
         }
     }
     ratoon__items_unref(m);

@@ -60,7 +60,7 @@ static rest join(filter *f, node *n, rest places[WIDTH], unsigned level)
     rest r = {NULL, NULL};
     if (same) {
         r.n = n;
-        atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);
+        ratoon__refs_add(&n->refs);
     } else if (count > 0 && !f->failed) {
         r.n = node_new(count);
         f->failed = r.n == NULL;

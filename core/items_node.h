@@ -5,6 +5,7 @@
 #define RATOON_CORE_ITEMS_NODE_H
 
 #include "core/objects.h"
+#include "core/refs.h"
 
 #include <stdlib.h>
 

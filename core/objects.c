@@ -1,15 +1,16 @@
 #include "core/objects.h"
 
+#include "core/refs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-/* Only the reference count of a published object changes, so sharing a const one is sound. */
 #define DEFINE_REF(name, type)                                                                     \
     type *name(const type *object)                                                                 \
     {                                                                                              \
         type *shared = (type *)(uintptr_t)object;                                                  \
         if (shared != NULL) {                                                                      \
-            atomic_fetch_add_explicit(&shared->refs, 1, memory_order_relaxed);                     \
+            ratoon__refs_add(&shared->refs);                                                       \
         }                                                                                          \
         return shared;                                                                             \
     }
@@ -20,11 +21,6 @@ DEFINE_REF(ratoon__failure_ref, ratoon__stage_failure)
 DEFINE_REF(ratoon__strings_ref, ratoon__strings)
 DEFINE_REF(ratoon__runs_ref, ratoon__runs)
 DEFINE_REF(ratoon__item_ref, ratoon__item)
-
-static bool last_reference(atomic_uint *refs)
-{
-    return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
-}
 
 /* Copies a string to *at, which moves on behind it. NULL gives NULL. */
 static const char *place(char **at, const char *s)
@@ -45,35 +41,55 @@ static size_t placed_size(const char *s)
 
 /* ---- values ---- */
 
-ratoon__value *ratoon__value_new(const ratoon__value_ref *ref)
+static const char json[] = "application/json";
+
+/* What has to be copied of a media type; NULL: nothing, it is the usual one. */
+static const char *unusual(const char *media_type)
 {
-    static const char json[] = "application/json";
-    const char *media_type = strcmp(ref->media_type, json) == 0 ? NULL : ref->media_type;
+    return strcmp(media_type, json) == 0 ? NULL : media_type;
+}
+
+/* Bytes of a value with all it holds, up to where another may begin. */
+static size_t value_size(const ratoon__value_ref *ref)
+{
+    const size_t unit = _Alignof(ratoon__value);
     const size_t inline_size = ref->data == NULL ? 0 : (size_t)ref->size;
-    ratoon__value *v =
-        malloc(sizeof *v + inline_size + 1 + placed_size(ref->key) + placed_size(media_type));
-    if (v == NULL) {
-        return NULL;
-    }
+    const size_t size = sizeof(ratoon__value) + inline_size + 1 + placed_size(ref->key) +
+                        placed_size(unusual(ref->media_type));
+    return (size + unit - 1) / unit * unit;
+}
+
+/* v: of value_size(ref) bytes. */
+static void value_fill(ratoon__value *v, const ratoon__value_ref *ref)
+{
+    const char *media_type = unusual(ref->media_type);
     atomic_init(&v->refs, 1);
     v->digest = ref->digest;
     v->size = ref->size;
     v->data = NULL;
     char *at = (char *)(v + 1);
     if (ref->data != NULL) {
-        v->data = memcpy(at, ref->data, inline_size);
-        at += inline_size;
+        v->data = memcpy(at, ref->data, (size_t)ref->size);
+        at += ref->size;
         *at++ = '\0';
     }
     v->key = place(&at, ref->key);
     v->media_type = media_type == NULL ? json : place(&at, media_type);
+}
+
+ratoon__value *ratoon__value_new(const ratoon__value_ref *ref)
+{
+    ratoon__value *v = malloc(value_size(ref));
+    if (v != NULL) {
+        value_fill(v, ref);
+    }
     return v;
 }
 
 void ratoon__value_unref(const ratoon__value *v)
 {
     ratoon__value *own = (ratoon__value *)(uintptr_t)v;
-    if (own != NULL && last_reference(&own->refs)) {
+    if (own != NULL && ratoon__refs_drop(&own->refs)) {
         free(own);
     }
 }
@@ -110,7 +126,16 @@ static bool covers(const ratoon__outputs *o, const ratoon__outputs *below)
 ratoon__outputs *ratoon__outputs_new(const ratoon__origin *origin, ratoon__values values,
                                      ratoon__outputs *below)
 {
-    ratoon__outputs *o = malloc(sizeof *o + values.count * sizeof(ratoon__value *));
+    const size_t head = sizeof(ratoon__outputs) + values.count * sizeof(ratoon__value *);
+    size_t size = head;
+    for (size_t i = 0; i < values.count; i++) {
+        const size_t more = value_size(&values.items[i]);
+        if (more > SIZE_MAX - size) { /* of many that all point to the same bytes */
+            return NULL;
+        }
+        size += more;
+    }
+    ratoon__outputs *o = malloc(size);
     if (o == NULL) {
         return NULL;
     }
@@ -119,14 +144,12 @@ ratoon__outputs *ratoon__outputs_new(const ratoon__origin *origin, ratoon__value
     o->number = origin->number;
     o->attempt = origin->attempt;
     o->below = NULL;
-    o->count = 0;
+    o->count = (uint32_t)values.count;
+    char *at = (char *)o + head;
     for (size_t i = 0; i < values.count; i++) {
-        o->values[i] = ratoon__value_new(&values.items[i]);
-        if (o->values[i] == NULL) {
-            ratoon__outputs_unref(o);
-            return NULL;
-        }
-        o->count++;
+        o->values[i] = (ratoon__value *)(void *)at;
+        value_fill(o->values[i], &values.items[i]);
+        at += value_size(&values.items[i]);
     }
     if (covers(o, below)) {
         ratoon__outputs_unref(below);
@@ -138,10 +161,7 @@ ratoon__outputs *ratoon__outputs_new(const ratoon__origin *origin, ratoon__value
 
 void ratoon__outputs_unref(ratoon__outputs *o)
 {
-    while (o != NULL && last_reference(&o->refs)) {
-        for (uint32_t i = 0; i < o->count; i++) {
-            ratoon__value_unref(o->values[i]);
-        }
+    while (o != NULL && ratoon__refs_drop(&o->refs)) {
         ratoon__outputs *below = o->below;
         free(o);
         o = below;
@@ -180,7 +200,7 @@ ratoon__edits *ratoon__edits_new(const ratoon__edits *base, ratoon__outputs *lay
 
 void ratoon__edits_unref(ratoon__edits *e)
 {
-    if (e == NULL || !last_reference(&e->refs)) {
+    if (e == NULL || !ratoon__refs_drop(&e->refs)) {
         return;
     }
     for (uint32_t i = 0; i < e->count; i++) {
@@ -228,7 +248,7 @@ ratoon__stage_failure *ratoon__failure_new(const ratoon__failure *f)
 
 void ratoon__failure_unref(ratoon__stage_failure *f)
 {
-    if (f != NULL && last_reference(&f->refs)) {
+    if (f != NULL && ratoon__refs_drop(&f->refs)) {
         free(f);
     }
 }
@@ -276,7 +296,7 @@ bool ratoon__strings_has(const ratoon__strings *s, const char *key)
 
 void ratoon__strings_unref(ratoon__strings *s)
 {
-    if (s != NULL && last_reference(&s->refs)) {
+    if (s != NULL && ratoon__refs_drop(&s->refs)) {
         free(s);
     }
 }
@@ -308,7 +328,7 @@ ratoon__runs *ratoon__runs_new(const ratoon__runs *base, ratoon_id run, ratoon_i
 
 void ratoon__runs_unref(ratoon__runs *r)
 {
-    if (r != NULL && last_reference(&r->refs)) {
+    if (r != NULL && ratoon__refs_drop(&r->refs)) {
         free(r);
     }
 }
@@ -338,7 +358,7 @@ ratoon__item *ratoon__item_new(const ratoon__item_init *init)
 void ratoon__item_unref(const ratoon__item *item)
 {
     ratoon__item *own = (ratoon__item *)(uintptr_t)item;
-    if (own != NULL && last_reference(&own->refs)) {
+    if (own != NULL && ratoon__refs_drop(&own->refs)) {
         ratoon__value_unref(own->output);
         free(own);
     }

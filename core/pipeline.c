@@ -1,6 +1,8 @@
 /* The definition: references, look-ups and what the library shows of it. */
 #include "core/pipeline.h"
 
+#include "core/refs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,17 +17,16 @@ ratoon_pipeline *ratoon__pipeline_new(void)
 
 ratoon_pipeline *ratoon__pipeline_ref(const ratoon_pipeline *p)
 {
-    /* Only the reference count of a finished definition ever changes. */
     ratoon_pipeline *shared = (ratoon_pipeline *)(uintptr_t)p;
     if (shared != NULL) {
-        atomic_fetch_add_explicit(&shared->refs, 1, memory_order_relaxed);
+        ratoon__refs_add(&shared->refs);
     }
     return shared;
 }
 
 void ratoon__pipeline_unref(ratoon_pipeline *p)
 {
-    if (p != NULL && atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1) {
+    if (p != NULL && ratoon__refs_drop(&p->refs)) {
         ratoon__arena_free(&p->arena);
         free(p);
     }

@@ -1,6 +1,7 @@
 #include "core/text.h"
 
-#include <stdatomic.h>
+#include "core/refs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +45,7 @@ void *ratoon__shared_ref(const void *block)
         return NULL;
     }
     shared_head *head = head_of(block);
-    atomic_fetch_add_explicit(&head->refs, 1, memory_order_relaxed);
+    ratoon__refs_add(&head->refs);
     return head->data;
 }
 
@@ -54,7 +55,7 @@ void ratoon__shared_unref(const void *block)
         return;
     }
     shared_head *head = head_of(block);
-    if (atomic_fetch_sub_explicit(&head->refs, 1, memory_order_acq_rel) == 1) {
+    if (ratoon__refs_drop(&head->refs)) {
         free(head);
     }
 }

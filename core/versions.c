@@ -1,27 +1,12 @@
 /* Stages, runs and lineages as versions: copied where they change, shared where they don't. */
 #include "core/objects.h"
 
+#include "core/refs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum { STAGES_IN_BOOK = RATOON__STAGE_PAGE * RATOON__STAGE_BOOK };
-
-static void ref(const atomic_uint *refs)
-{
-    /* Only the reference count of a published object changes. */
-    atomic_uint *shared = (atomic_uint *)(uintptr_t)refs;
-    atomic_fetch_add_explicit(shared, 1, memory_order_relaxed);
-}
-
-static bool unref(atomic_uint *refs)
-{
-    return atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel) == 1;
-}
-
-static bool is_ours(atomic_uint *refs)
-{
-    return atomic_load_explicit(refs, memory_order_acquire) == 1;
-}
 
 /* ---- stages ---- */
 
@@ -72,14 +57,14 @@ ratoon__stage *ratoon__stage_ref(const ratoon__stage *s)
 {
     ratoon__stage *shared = (ratoon__stage *)(uintptr_t)s;
     if (shared != NULL) {
-        ref(&shared->refs);
+        ratoon__refs_add(&shared->refs);
     }
     return shared;
 }
 
 void ratoon__stage_unref(ratoon__stage *s)
 {
-    if (s == NULL || !unref(&s->refs)) {
+    if (s == NULL || !ratoon__refs_drop(&s->refs)) {
         return;
     }
     ratoon__outputs_unref(s->outputs);
@@ -105,7 +90,7 @@ static ratoon__stage_page *page_copy(const ratoon__stage_page *page) /* NULL: an
     for (unsigned i = 0; page != NULL && i < RATOON__STAGE_PAGE; i++) {
         copy->stages[i] = page->stages[i];
         if (page->stages[i] != NULL) {
-            ref(&page->stages[i]->refs);
+            ratoon__refs_add(&page->stages[i]->refs);
         }
     }
     return copy;
@@ -113,7 +98,7 @@ static ratoon__stage_page *page_copy(const ratoon__stage_page *page) /* NULL: an
 
 static void page_unref(ratoon__stage_page *page)
 {
-    if (page == NULL || !unref(&page->refs)) {
+    if (page == NULL || !ratoon__refs_drop(&page->refs)) {
         return;
     }
     for (unsigned i = 0; i < RATOON__STAGE_PAGE; i++) {
@@ -132,7 +117,7 @@ static ratoon__stage_book *book_copy(const ratoon__stage_book *book) /* NULL: an
     for (unsigned i = 0; book != NULL && i < RATOON__STAGE_BOOK; i++) {
         copy->pages[i] = book->pages[i];
         if (book->pages[i] != NULL) {
-            ref(&book->pages[i]->refs);
+            ratoon__refs_add(&book->pages[i]->refs);
         }
     }
     return copy;
@@ -140,7 +125,7 @@ static ratoon__stage_book *book_copy(const ratoon__stage_book *book) /* NULL: an
 
 static void book_unref(ratoon__stage_book *book)
 {
-    if (book == NULL || !unref(&book->refs)) {
+    if (book == NULL || !ratoon__refs_drop(&book->refs)) {
         return;
     }
     for (unsigned i = 0; i < RATOON__STAGE_BOOK; i++) {
@@ -153,7 +138,7 @@ static void book_unref(ratoon__stage_book *book)
 static ratoon__stage_page *own_page(ratoon__run *r, uint32_t i)
 {
     ratoon__stage_book **book = &r->books[i / STAGES_IN_BOOK];
-    if (*book == NULL || !is_ours(&(*book)->refs)) {
+    if (*book == NULL || !ratoon__refs_one(&(*book)->refs)) {
         ratoon__stage_book *copy = book_copy(*book);
         if (copy == NULL) {
             return NULL;
@@ -162,7 +147,7 @@ static ratoon__stage_page *own_page(ratoon__run *r, uint32_t i)
         *book = copy;
     }
     ratoon__stage_page **page = &(*book)->pages[i / RATOON__STAGE_PAGE % RATOON__STAGE_BOOK];
-    if (*page == NULL || !is_ours(&(*page)->refs)) {
+    if (*page == NULL || !ratoon__refs_one(&(*page)->refs)) {
         ratoon__stage_page *copy = page_copy(*page);
         if (copy == NULL) {
             return NULL;
@@ -204,7 +189,7 @@ ratoon__stage *ratoon__run_own_stage(ratoon__run *r, uint32_t i)
         return NULL;
     }
     ratoon__stage **slot = &page->stages[i % RATOON__STAGE_PAGE];
-    if (!is_ours(&(*slot)->refs)) {
+    if (!ratoon__refs_one(&(*slot)->refs)) {
         ratoon__stage *copy = ratoon__stage_copy(*slot);
         if (copy == NULL) {
             return NULL;
@@ -254,7 +239,7 @@ ratoon__run *ratoon__run_copy(const ratoon__run *r)
     for (uint32_t i = 0; i < books; i++) {
         copy->books[i] = r->books[i];
         if (r->books[i] != NULL) {
-            ref(&r->books[i]->refs);
+            ratoon__refs_add(&r->books[i]->refs);
         }
     }
     return copy;
@@ -263,13 +248,13 @@ ratoon__run *ratoon__run_copy(const ratoon__run *r)
 ratoon__run *ratoon__run_ref(const ratoon__run *r)
 {
     ratoon__run *shared = (ratoon__run *)(uintptr_t)r;
-    ref(&shared->refs);
+    ratoon__refs_add(&shared->refs);
     return shared;
 }
 
 void ratoon__run_unref(ratoon__run *r)
 {
-    if (r == NULL || !unref(&r->refs)) {
+    if (r == NULL || !ratoon__refs_drop(&r->refs)) {
         return;
     }
     for (uint32_t i = 0; i < books_of(r->stages_count); i++) {
@@ -344,14 +329,14 @@ ratoon__lineage *ratoon__lineage_ref(const ratoon__lineage *l)
 {
     ratoon__lineage *shared = (ratoon__lineage *)(uintptr_t)l;
     if (shared != NULL) {
-        ref(&shared->refs);
+        ratoon__refs_add(&shared->refs);
     }
     return shared;
 }
 
 void ratoon__lineage_unref(ratoon__lineage *l)
 {
-    if (l == NULL || !unref(&l->refs)) {
+    if (l == NULL || !ratoon__refs_drop(&l->refs)) {
         return;
     }
     for (uint32_t i = 0; i < l->runs_count; i++) {
@@ -362,12 +347,12 @@ void ratoon__lineage_unref(ratoon__lineage *l)
 
 bool ratoon__lineage_is_ours(const ratoon__lineage *l)
 {
-    return atomic_load_explicit(&l->refs, memory_order_acquire) == 1;
+    return ratoon__refs_one(&l->refs);
 }
 
 ratoon__run *ratoon__lineage_own_run(ratoon__lineage *l, uint32_t i)
 {
-    if (!is_ours(&l->runs[i]->refs)) {
+    if (!ratoon__refs_one(&l->runs[i]->refs)) {
         ratoon__run *copy = ratoon__run_copy(l->runs[i]);
         if (copy == NULL) {
             return NULL;

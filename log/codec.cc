@@ -537,7 +537,7 @@ struct Decoder {
         }
         To *to = array<To>(from->size());
         for (flatbuffers::uoffset_t i = 0; i < from->size(); i++) {
-            to[i] = one(*from->Get(i));
+            one(*from->Get(i), to[i]);
         }
         *out = to;
         *count = from->size();
@@ -546,12 +546,12 @@ struct Decoder {
     {
         list<const char *, flatbuffers::String>(
             from, const_cast<const char *const **>(out), count,
-            [](const flatbuffers::String &s) { return text(&s); });
+            [](const flatbuffers::String &s, const char *&to) { to = text(&s); });
     }
 
-    static ratoon__value_ref value(const fb::Value &v)
+    /* What is filled here and below is zeros before. */
+    static void value(const fb::Value &v, ratoon__value_ref &out)
     {
-        ratoon__value_ref out = {};
         out.key = text_or(v.key(), "");
         out.media_type = text_or(v.media_type(), default_media_type);
         out.digest = get(v.digest());
@@ -562,7 +562,6 @@ struct Decoder {
             }
             out.data = v.data()->Data();
         }
-        return out;
     }
     void values(TablesIn<fb::Value> from, ratoon__values *out)
     {
@@ -570,9 +569,9 @@ struct Decoder {
     }
     void overrides(TablesIn<fb::Override> from, const ratoon__override **out, size_t *count)
     {
-        list<ratoon__override, fb::Override>(from, out, count, [](const fb::Override &o) {
-            return ratoon__override{text(o.name()), text_or(o.old_text(), ""),
-                                    text_or(o.new_text(), ""), o.secret()};
+        list<ratoon__override,
+             fb::Override>(from, out, count, [](const fb::Override &o, ratoon__override &to) {
+            to = {text(o.name()), text_or(o.old_text(), ""), text_or(o.new_text(), ""), o.secret()};
         });
     }
     void failure(const fb::Failure *from, ratoon__failure *out)
@@ -588,9 +587,8 @@ struct Decoder {
         out->retryable = from->retryable();
         overrides(from->suggested(), &out->suggested, &out->suggested_count);
     }
-    static ratoon__capture capture(const fb::Capture *from)
+    static void capture(const fb::Capture *from, ratoon__capture &out)
     {
-        ratoon__capture out = {};
         if (from != nullptr) {
             out.present = true;
             out.c.stdout_size = from->stdout_size();
@@ -600,16 +598,16 @@ struct Decoder {
             out.c.stdout_digest = get(from->stdout_digest());
             out.c.stderr_digest = get(from->stderr_digest());
         }
-        return out;
     }
-    static ratoon__edit edit(const fb::Edit &e)
+    static void edit(const fb::Edit &e, ratoon__edit &out)
     {
-        return ratoon__edit{value(*e.value()), get(e.old_digest()), e.old_digest() != nullptr,
-                            e.partial()};
+        value(*e.value(), out.value);
+        out.old_digest = get(e.old_digest());
+        out.had_old = e.old_digest() != nullptr;
+        out.partial = e.partial();
     }
-    ratoon__stage_plan plan(const fb::StagePlan &p)
+    void plan(const fb::StagePlan &p, ratoon__stage_plan &out)
     {
-        ratoon__stage_plan out = {};
         out.stage = p.stage();
         out.mode = items_mode<ratoon_items_mode>(p.mode());
         out.keep_done = p.keep_done();
@@ -618,7 +616,6 @@ struct Decoder {
         out.keep_outputs = p.keep_outputs();
         texts(p.listed(), &out.listed, &out.listed_count);
         texts(p.kept(), &out.kept, &out.kept_count);
-        return out;
     }
     void created(const fb::RunCreated &from, ratoon__run_created &out);
     void created_lists(const fb::RunCreated &from, ratoon__run_created &out);
@@ -691,19 +688,20 @@ void Decoder::created(const fb::RunCreated &from, ratoon__run_created &out)
 
 void Decoder::created_lists(const fb::RunCreated &from, ratoon__run_created &out)
 {
-    list<ratoon__param, fb::Param>(
-        from.params(), &out.params, &out.params_count, [](const fb::Param &p) {
-            return ratoon__param{text(p.name()), text(p.text()), p.secret()};
-        });
+    list<ratoon__param, fb::Param>(from.params(), &out.params, &out.params_count,
+                                   [](const fb::Param &p, ratoon__param &to) {
+                                       to = {text(p.name()), text(p.text()), p.secret()};
+                                   });
     values(from.state(), &out.state);
     list<ratoon_pair, fb::Label>(from.labels(), &out.labels, &out.labels_count,
-                                 [](const fb::Label &l) {
-                                     return ratoon_pair{text(l.name()), text(l.value())};
+                                 [](const fb::Label &l, ratoon_pair &to) {
+                                     to = {text(l.name()), text(l.value())};
                                  });
     overrides(from.overrides(), &out.overrides, &out.overrides_count);
     list<ratoon__edit, fb::Edit>(from.edits(), &out.edits, &out.edits_count, edit);
-    list<ratoon__stage_plan, fb::StagePlan>(from.plans(), &out.plans, &out.plans_count,
-                                            [this](const fb::StagePlan &p) { return plan(p); });
+    list<ratoon__stage_plan, fb::StagePlan>(
+        from.plans(), &out.plans, &out.plans_count,
+        [this](const fb::StagePlan &p, ratoon__stage_plan &to) { plan(p, to); });
     if (from.rerun_set() != nullptr && from.rerun_set()->size() > 0) {
         const flatbuffers::uoffset_t count = from.rerun_set()->size();
         uint32_t *set = array<uint32_t>(count);
@@ -782,7 +780,7 @@ void Decoder::stage_body(const fb::Event &from, ratoon__event &out)
         values(s->outputs(), &u.stage_ended.outputs);
         failure(s->failure(), &u.stage_ended.failure);
         u.stage_ended.reason = text(s->reason());
-        u.stage_ended.capture = capture(s->capture());
+        capture(s->capture(), u.stage_ended.capture);
         if (s->progress() != nullptr) {
             u.stage_ended.has_progress = true;
             u.stage_ended.done = s->progress()->done();
@@ -798,7 +796,7 @@ void Decoder::stage_body(const fb::Event &from, ratoon__event &out)
         failure(s->failure(), &u.stage_returned.failure);
         u.stage_returned.delay_ms = s->delay_ms();
         values(s->partial(), &u.stage_returned.partial);
-        u.stage_returned.capture = capture(s->capture());
+        capture(s->capture(), u.stage_returned.capture);
         break;
     }
     case fb::Body_StageProgress: {
@@ -820,11 +818,11 @@ void Decoder::stage_body(const fb::Event &from, ratoon__event &out)
         u.item.committed = i->committed();
         if (i->output() != nullptr) {
             u.item.has_output = true;
-            u.item.output = value(*i->output());
+            value(*i->output(), u.item.output);
         }
         u.item.error_class = error_class<ratoon_class>(i->error_class());
         u.item.error = text(i->error());
-        u.item.capture = capture(i->capture());
+        capture(i->capture(), u.item.capture);
         break;
     }
     case fb::Body_StageConsumed: {

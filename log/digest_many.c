@@ -18,16 +18,19 @@ static const uint32_t first_state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa5
 
 /* What one of those that are made side by side is at. */
 typedef struct lane {
-    ratoon__digest_job *job; /* NULL: none */
-    const uint8_t *at;
-    size_t left;            /* blocks that lie there */
-    size_t end_blocks;      /* that come behind them, in `end` */
+    ratoon__digest_job *job;
+    size_t end_blocks;      /* that come behind those it is at, in `end`; 0: none */
     uint8_t end[2 * BLOCK]; /* what is no whole block of the data, padded */
 } lane;
 
 typedef struct lanes {
     const ratoon__digest_way *way;
-    size_t least; /* lanes that are worth it */
+    ratoon__digest_job *next; /* up to `behind` */
+    const ratoon__digest_job *behind;
+    uint32_t busy; /* bitmap of lanes with a job */
+    const uint8_t
+        *at[RATOON__DIGEST_MOST];     /* apart from the rest, which is for few of them a time */
+    size_t left[RATOON__DIGEST_MOST]; /* blocks that lie there, of a busy one 1 at least */
     lane all[RATOON__DIGEST_MOST];
     uint32_t state[8 * RATOON__DIGEST_MOST];
 } lanes;
@@ -37,63 +40,43 @@ static uint32_t *state_word(lanes *l, size_t i, size_t k)
     return &l->state[k * l->way->side_by_side + i];
 }
 
-/* From the blocks of the data to those at the end. */
-static void lane_turn(lane *l)
+/* From the blocks of the data to those at the end; false: it is through. */
+static bool lane_turn(lanes *l, size_t i)
 {
-    if (l->left == 0) {
-        l->at = l->end;
-        l->left = l->end_blocks;
-        l->end_blocks = 0;
-    }
+    lane *one = &l->all[i];
+    l->at[i] = one->end;
+    l->left[i] = one->end_blocks;
+    one->end_blocks = 0;
+    return l->left[i] > 0;
 }
 
-static void lane_begin(lane *l, ratoon__digest_job *job)
+/* Gives a lane the next job, if there is one. */
+static void lane_begin(lanes *l, size_t i)
 {
+    if (l->next == l->behind) {
+        return;
+    }
+    lane *one = &l->all[i];
+    ratoon__digest_job *job = l->next++;
     const size_t rest = job->size % BLOCK;
     const uint64_t bits = htobe64((uint64_t)job->size * 8);
-    l->job = job;
-    l->at = job->data;
-    l->left = job->size / BLOCK;
-    l->end_blocks = rest < BLOCK - 8 ? 1 : 2;
-    memset(l->end, 0, sizeof l->end);
+    one->job = job;
+    one->end_blocks = rest < BLOCK - 8 ? 1 : 2;
+    memset(one->end, 0, sizeof one->end);
+    l->at[i] = job->data;
+    l->left[i] = job->size / BLOCK;
     if (rest > 0) {
-        memcpy(l->end, l->at + job->size - rest, rest);
+        memcpy(one->end, l->at[i] + job->size - rest, rest);
     }
-    l->end[rest] = 0x80;
-    memcpy(l->end + l->end_blocks * BLOCK - sizeof bits, &bits, sizeof bits);
-    lane_turn(l);
-}
-
-/* Gives free lanes something to do; how many blocks all lanes have before them, 0: too few of them
- * have any. Lanes that stay free go along with another one. */
-static size_t lanes_fill(lanes *l, ratoon__digest_job **next, const ratoon__digest_job *end,
-                         const uint8_t *blocks[RATOON__DIGEST_MOST])
-{
-    const uint8_t *any = NULL;
-    size_t count = 0;
-    size_t busy = 0;
-    for (size_t i = 0; i < l->way->side_by_side; i++) {
-        lane *one = &l->all[i];
-        if (one->job == NULL && *next < end) {
-            lane_begin(one, (*next)++);
-            for (size_t k = 0; k < 8; k++) {
-                *state_word(l, i, k) = first_state[k];
-            }
-        }
-        blocks[i] = one->at;
-        if (one->job != NULL) {
-            count = any == NULL || one->left < count ? one->left : count;
-            any = one->at;
-            busy++;
-        }
+    one->end[rest] = 0x80;
+    memcpy(one->end + one->end_blocks * BLOCK - sizeof bits, &bits, sizeof bits);
+    for (size_t k = 0; k < 8; k++) {
+        *state_word(l, i, k) = first_state[k];
     }
-    if (busy < l->least) {
-        return 0;
+    l->busy |= 1u << i;
+    if (l->left[i] == 0) {
+        (void)lane_turn(l, i);
     }
-    for (size_t i = 0; i < l->way->side_by_side; i++) {
-        blocks[i] = l->all[i].job != NULL ? blocks[i] : any;
-    }
-    return count;
 }
 
 static void lane_end(lanes *l, size_t i)
@@ -102,54 +85,78 @@ static void lane_end(lanes *l, size_t i)
         const uint32_t word = htobe32(*state_word(l, i, k));
         memcpy(l->all[i].job->digest.bytes + 4 * k, &word, sizeof word);
     }
-    l->all[i].job = NULL;
+    l->busy &= ~(1u << i);
 }
 
 /* What is left in a lane, by itself. */
 static void lane_finish(lanes *l, size_t i)
 {
-    lane *one = &l->all[i];
     uint32_t state[8];
     for (size_t k = 0; k < 8; k++) {
         state[k] = *state_word(l, i, k);
     }
-    while (one->left > 0) {
-        ratoon__sha256_blocks(state, one->at, one->left);
-        one->left = 0;
-        lane_turn(one);
-    }
+    do {
+        ratoon__sha256_blocks(state, l->at[i], l->left[i]);
+    } while (lane_turn(l, i));
     for (size_t k = 0; k < 8; k++) {
         *state_word(l, i, k) = state[k];
     }
     lane_end(l, i);
 }
 
+static size_t lowest(uint32_t bits)
+{
+    return (size_t)__builtin_ctz(bits);
+}
+
+/* As many blocks in all lanes as the one has that has the fewest; those without a job go along with
+ * another one. Bitmap of the lanes that have come to an end with it. */
+static uint32_t lanes_step(lanes *l)
+{
+    const uint32_t all = (1u << l->way->side_by_side) - 1;
+    const size_t some = lowest(l->busy);
+    for (uint32_t idle = all & ~l->busy; idle != 0; idle &= idle - 1) {
+        l->at[lowest(idle)] = l->at[some];
+        l->left[lowest(idle)] = l->left[some];
+    }
+    size_t count = l->left[0];
+    for (size_t i = 1; i < l->way->side_by_side; i++) {
+        count = l->left[i] < count ? l->left[i] : count;
+    }
+    l->way->compress(l->state, l->at, count);
+    uint32_t through = 0;
+    for (size_t i = 0; i < l->way->side_by_side; i++) {
+        l->at[i] += count * BLOCK;
+        l->left[i] -= count;
+        through |= (uint32_t)(l->left[i] == 0) << i;
+    }
+    return through & l->busy;
+}
+
 /* Things of different lengths: where only a few long ones are left, they go on one by one. */
 static void side_by_side(const ratoon__digest_way *way, size_t least, ratoon__digest_job *jobs,
                          size_t jobs_count)
 {
-    lanes l = {.way = way, .least = least};
-    const uint8_t *blocks[RATOON__DIGEST_MOST];
-    ratoon__digest_job *next = jobs;
-    size_t count;
-    while ((count = lanes_fill(&l, &next, jobs + jobs_count, blocks)) > 0) {
-        way->compress(l.state, blocks, count);
-        for (size_t i = 0; i < way->side_by_side; i++) {
-            lane *one = &l.all[i];
-            if (one->job != NULL) {
-                one->at += count * BLOCK;
-                one->left -= count;
-                lane_turn(one);
-                if (one->left == 0) {
-                    lane_end(&l, i);
-                }
+    lanes l;
+    l.way = way;
+    l.next = jobs;
+    l.behind = jobs + jobs_count;
+    l.busy = 0;
+    memset(l.left, 0, sizeof l.left);
+    for (size_t i = 0; i < way->side_by_side; i++) {
+        lane_begin(&l, i);
+    }
+    while ((size_t)__builtin_popcount(l.busy) >= least) {
+        for (uint32_t through = lanes_step(&l); through != 0; through &= through - 1) {
+            const size_t i = lowest(through);
+            if (!lane_turn(&l, i)) {
+                lane_end(&l, i);
+                lane_begin(&l, i);
             }
         }
     }
-    for (size_t i = 0; i < way->side_by_side; i++) {
-        if (l.all[i].job != NULL) {
-            lane_finish(&l, i);
-        }
+    while (l.busy != 0) {
+        lane_finish(&l, lowest(l.busy));
     }
 }
 
