@@ -49,14 +49,19 @@ static const char *unusual(const char *media_type)
     return strcmp(media_type, json) == 0 ? NULL : media_type;
 }
 
+/* Up to where a value may begin. */
+static size_t value_aligned(size_t size)
+{
+    const size_t unit = _Alignof(ratoon__value);
+    return (size + unit - 1) / unit * unit;
+}
+
 /* Bytes of a value with all it holds, up to where another may begin. */
 static size_t value_size(const ratoon__value_ref *ref)
 {
-    const size_t unit = _Alignof(ratoon__value);
     const size_t inline_size = ref->data == NULL ? 0 : (size_t)ref->size;
-    const size_t size = sizeof(ratoon__value) + inline_size + 1 + placed_size(ref->key) +
-                        placed_size(unusual(ref->media_type));
-    return (size + unit - 1) / unit * unit;
+    return value_aligned(sizeof(ratoon__value) + inline_size + 1 + placed_size(ref->key) +
+                         placed_size(unusual(ref->media_type)));
 }
 
 /* v: of value_size(ref) bytes. */
@@ -126,7 +131,8 @@ static bool covers(const ratoon__outputs *o, const ratoon__outputs *below)
 ratoon__outputs *ratoon__outputs_new(const ratoon__origin *origin, ratoon__values values,
                                      ratoon__outputs *below)
 {
-    const size_t head = sizeof(ratoon__outputs) + values.count * sizeof(ratoon__value *);
+    const size_t head =
+        value_aligned(sizeof(ratoon__outputs) + values.count * sizeof(ratoon__value *));
     size_t size = head;
     for (size_t i = 0; i < values.count; i++) {
         const size_t more = value_size(&values.items[i]);

@@ -9,6 +9,8 @@
 #include "core/text.h"
 
 /* ---- values and what is made of them ---- */
+/* Values of items. Those of outputs are part of these, and are neither shared nor given up alone.
+ */
 ratoon__value *ratoon__value_new(const ratoon__value_ref *ref);
 ratoon__value *ratoon__value_share(const ratoon__value *object);
 void ratoon__value_unref(const ratoon__value *v); /* NULL is fine, here and below */

@@ -133,7 +133,8 @@ static uint32_t lanes_step(lanes *l)
     return through & l->busy;
 }
 
-/* Things of different lengths: where only a few long ones are left, they go on one by one. */
+/* Things of different lengths: where fewer are left than `least`, 1 or more, they go on one by one.
+ */
 static void side_by_side(const ratoon__digest_way *way, size_t least, ratoon__digest_job *jobs,
                          size_t jobs_count)
 {
@@ -214,10 +215,9 @@ static void find_ways(void)
     least[EIGHT] = usable[EIGHT] && !sha ? 3 : SIZE_MAX;
 }
 
-/* For so many things; WAYS: one after the other. */
-static size_t way_for(size_t count)
+/* For so many things; WAYS: one after the other. together: what is wanted. */
+static size_t way_for(size_t count, size_t together)
 {
-    const size_t together = atomic_load(&wanted);
     (void)pthread_once(&once, find_ways);
     for (size_t i = 0; i < WAYS; i++) {
         if (together == 0 ? count >= least[i]
@@ -230,13 +230,13 @@ static size_t way_for(size_t count)
 
 bool ratoon__sha256_many_pays(size_t count)
 {
-    return way_for(count) != WAYS;
+    return way_for(count, atomic_load(&wanted)) != WAYS;
 }
 
 bool ratoon__sha256_many_set(size_t together)
 {
     atomic_store(&wanted, together);
-    return together <= 1 || way_for(RATOON__DIGEST_MOST) != WAYS;
+    return together <= 1 || way_for(RATOON__DIGEST_MOST, together) != WAYS;
 }
 
 static ratoon_status one_by_one(ratoon__digest_job *jobs, size_t count)
@@ -250,10 +250,11 @@ static ratoon_status one_by_one(ratoon__digest_job *jobs, size_t count)
 
 ratoon_status ratoon__sha256_many(ratoon__digest_job *jobs, size_t count)
 {
-    const size_t way = way_for(count);
+    const size_t together = atomic_load(&wanted);
+    const size_t way = way_for(count, together);
     if (way == WAYS) {
         return one_by_one(jobs, count);
     }
-    side_by_side(&ways[way], atomic_load(&wanted) == 0 ? least[way] : 2, jobs, count);
+    side_by_side(&ways[way], together == 0 ? least[way] : 2, jobs, count);
     return RATOON_OK;
 }
