@@ -28,8 +28,8 @@ typedef struct lanes {
     ratoon__digest_job *next; /* up to `behind` */
     const ratoon__digest_job *behind;
     uint32_t busy; /* bitmap of lanes with a job */
-    const uint8_t
-        *at[RATOON__DIGEST_MOST];     /* apart from the rest, which is for few of them a time */
+    /* What each step changes of all lanes stands apart from what it changes of few. */
+    const uint8_t *at[RATOON__DIGEST_MOST];
     size_t left[RATOON__DIGEST_MOST]; /* blocks that lie there, of a busy one 1 at least */
     lane all[RATOON__DIGEST_MOST];
     uint32_t state[8 * RATOON__DIGEST_MOST];
@@ -133,8 +133,7 @@ static uint32_t lanes_step(lanes *l)
     return through & l->busy;
 }
 
-/* Things of different lengths: where fewer are left than `least`, 1 or more, they go on one by one.
- */
+/* Things of different lengths: where fewer than `least` (1 or more) are left, they go on alone. */
 static void side_by_side(const ratoon__digest_way *way, size_t least, ratoon__digest_job *jobs,
                          size_t jobs_count)
 {
