@@ -33,8 +33,7 @@ typedef struct ratoon__outputs {
     /* R14: outputs of an earlier execution that these are laid over; may be NULL. */
     struct ratoon__outputs *below;
     uint32_t count;
-    ratoon__value
-        *values[]; /* in the order given; a key once; they lie behind it, and go with it */
+    ratoon__value *values[]; /* in the order given; a key once; lie behind this and go with it */
 } ratoon__outputs;
 /* The value under a key, from these or those below them; NULL where there is none. o may be NULL.
  */
